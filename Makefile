@@ -1,0 +1,135 @@
+# `make` lists what there is. Everything works in a fresh clone with Rust and Python 3; what else a target needs, it
+# installs into an environment of its own (.venv-NAME).
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Passed on to the program a target runs.
+ARGS ?=
+# Official OJS conformance suites; the levels below this folder.
+SUITES ?= ../shared/ojs/conformance-suites
+# Conformance level; all levels without it.
+LEVEL ?=
+# Profile of the benchmarks. The cost benchmark counts AWS calls: `PROFILE=dev` counts the same and compiles faster.
+PROFILE ?= release
+# Sample event for `make invoke`.
+EVENT ?= events/health.json
+# Where `make watch` serves.
+export LAMBDA_PORT ?= 9000
+
+# Packages that are deployed.
+FUNCTIONS := ojs-api
+# CI builds exactly what Cargo.lock says.
+export LOCKED := $(if $(CI),--locked)
+
+# --bin and not -p throughout: the features are then those of the whole workspace, and all targets share what is compiled.
+run_bin = cargo run $(LOCKED) --bin
+conformance = python3 tools/conformance.py $(run_bin) ojs-conformance -- --suites
+
+.PHONY: help
+help: ## List the targets
+	@echo "make TARGET [VARIABLE=value]"
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run the local stack on :8080 (ARGS="--db FILE --port N ...")
+	$(run_bin) ojs-local -- $(ARGS)
+
+.PHONY: dev
+dev: ## Run the local stack and restart it when a source file changes (ARGS as for run)
+	@exec python3 tools/dev_reload.py $(ARGS)
+
+.PHONY: build
+build: ## Build the functions for release
+	cargo build $(LOCKED) --release $(addprefix -p ,$(FUNCTIONS))
+
+.PHONY: test
+test: test-tools ## Run all tests (ARGS go to the test runner)
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	    cargo test $(LOCKED) --workspace --doc; \
+	    cargo nextest run $(LOCKED) --workspace --no-fail-fast $(ARGS); \
+	else \
+	    cargo test $(LOCKED) --workspace --no-fail-fast $(ARGS); \
+	fi
+
+.PHONY: test-tools
+test-tools: ## Run the tests of the scripts in tools/
+	@python3 -m unittest discover --start-directory tools
+
+.PHONY: lint
+lint: fmt-check clippy ## Check formatting, and run clippy with warnings as errors
+
+.PHONY: fmt-check
+fmt-check:
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy:
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: check
+check: lint check-conformance check-ministack ## Lint, conformance levels 0 and 1 (where there are suites), ministack
+
+.PHONY: check-conformance
+check-conformance:
+	@if [[ -d "$(SUITES)" ]]; then \
+	    $(MAKE) conformance LEVEL=0; \
+	    $(MAKE) conformance LEVEL=1; \
+	else \
+	    echo "No conformance suites at $(SUITES): skipped"; \
+	fi
+
+.PHONY: conformance
+conformance: ## Run the official conformance suites (SUITES=path LEVEL=n ARGS="--url URL ...")
+	@if [[ ! -d "$(SUITES)" ]]; then \
+	    echo "No conformance suites at '$(SUITES)'. They are not part of this repository:" >&2; \
+	    echo "clone https://github.com/openjobspec and run: make $@ SUITES=path/to/the/suites" >&2; \
+	    exit 2; \
+	fi
+	$(conformance) "$(SUITES)" $(if $(LEVEL),--level $(LEVEL)) $(ARGS)
+
+conformance-level-%: ## Run the official suite of one level: conformance-level-0 to -4
+	@$(MAKE) conformance LEVEL=$*
+
+.PHONY: conformance-own
+conformance-own: ## Run this project's own conformance suites
+	$(conformance) dev/conformance/suites $(ARGS)
+
+.PHONY: bench
+bench: bench-cost bench-speed ## Run the cost and the speed benchmark (results in target/bench/)
+
+.PHONY: bench-cost
+bench-cost: ## Count the AWS calls and write units of each operation (PROFILE=dev compiles faster)
+	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- cost $(ARGS)
+
+.PHONY: bench-speed
+bench-speed: ## Measure throughput and latency on the local stack
+	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- speed $(ARGS)
+
+.PHONY: watch
+watch: ## Run the API as a Lambda function on :9000, rebuilt at changes (cargo lambda watch)
+	@exec tools/watch.sh $(ARGS)
+
+.PHONY: invoke
+invoke: ## Send a sample event to the function that `make watch` runs (EVENT=events/x.json)
+	@tools/venv.sh lambda
+	@PATH="$$PWD/.venv-lambda/bin:$$PATH" cargo lambda invoke api \
+	    --invoke-address 127.0.0.1 --invoke-port $(LAMBDA_PORT) --data-file "$(EVENT)"
+
+.PHONY: check-lambda
+check-lambda: ## Smoke test of the API as a Lambda function: sample events and HTTP requests
+	@tools/check_lambda.sh
+
+.PHONY: check-ministack
+check-ministack: ## Check the API's core operations against another author's emulator of AWS
+	@tools/check_ministack.sh
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	cargo clean
+	rm -rf .venv-lambda .venv-ministack

@@ -1,0 +1,9 @@
+//! The local stack: embedded DynamoDB, the SQS emulator and the OJS API in one process.
+//!
+//! The API reaches both through the ordinary SDK clients over loopback: there is no second code path.
+
+mod admin;
+mod stack;
+mod tick;
+
+pub use stack::{Stack, StackOptions, StartError};

@@ -1,0 +1,40 @@
+//! `POST /ojs/v1/workers/ack` (HTTP binding section 10.2).
+
+use axum::extract::State;
+use axum::response::Response;
+use ojs_core::engine::Ack;
+use ojs_core::job::{Holder, format_ms};
+use ojs_core::json::Fields;
+use ojs_core::{Error, JobId};
+use serde_json::json;
+
+use crate::body::JsonBody;
+use crate::fetch::worker_id;
+use crate::problem::Problem;
+use crate::router::Api;
+use crate::{jobs, reply};
+
+pub(crate) async fn ack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
+    let id = job_id(&mut request)?;
+    let holder = holder(&mut request)?;
+    let ack = Ack { id: id.clone(), holder, result: request.take_raw("result") };
+    let acked = api.engine.ack(ack).await?;
+    Ok(reply::ok(&json!({
+        "acknowledged": true,
+        "id": id.as_str(),
+        "job_id": id.as_str(),
+        "state": "completed",
+        "completed_at": format_ms(acked.completed_at),
+    })))
+}
+
+/// The required `job_id`.
+pub(crate) fn job_id(fields: &mut Fields) -> Result<JobId, Error> {
+    let text = fields.take_string("job_id")?.ok_or_else(|| Error::field("job_id", "is required"))?;
+    jobs::path_id("job", &text)
+}
+
+/// Who says so: `worker_id` and `lease_token`, both optional.
+pub(crate) fn holder(fields: &mut Fields) -> Result<Holder, Error> {
+    Ok(Holder { worker: worker_id(fields)?, token: fields.take_string("lease_token")? })
+}

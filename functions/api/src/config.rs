@@ -1,0 +1,98 @@
+//! What the API process is told by its environment.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ojs_core::Settings;
+use ojs_core::settings::{SettingsError, parse_flag};
+
+use crate::auth::ApiKeys;
+
+/// Largest request body by default, bytes: what Lambda takes.
+pub const MAX_BODY_BYTES: usize = 6 * 1_024 * 1_024;
+
+/// The API process's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the engine is told.
+    pub settings: Settings,
+    /// Who may call.
+    pub keys: ApiKeys,
+    /// `OJS_HOST` (default 0.0.0.0) and `OJS_PORT` (default 8080), outside Lambda.
+    pub addr: SocketAddr,
+    /// `OJS_MAX_BODY_BYTES`: largest request body, 1,024 to 10,485,760 bytes.
+    pub max_body_bytes: usize,
+    /// `OJS_CREATE_TABLE`: create the table at start if it is missing. For development.
+    pub create_table: bool,
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the first variable that cannot be used.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Reads variables through `lookup`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the first variable that cannot be used.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let text = |name: &str| lookup(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let host = match text("OJS_HOST") {
+            Some(host) => host.parse::<IpAddr>().map_err(|_| problem("OJS_HOST", "must be an IP address"))?,
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let port = match text("OJS_PORT") {
+            Some(port) => port.parse::<u16>().map_err(|_| problem("OJS_PORT", "must be a port, 0 to 65535"))?,
+            None => 8080,
+        };
+        let max_body_bytes = match text("OJS_MAX_BODY_BYTES") {
+            Some(bytes) => bytes
+                .parse::<usize>()
+                .ok()
+                .filter(|bytes| (1_024..=10_485_760).contains(bytes))
+                .ok_or_else(|| problem("OJS_MAX_BODY_BYTES", "must be an integer from 1024 to 10485760"))?,
+            None => MAX_BODY_BYTES,
+        };
+        Ok(Self {
+            settings: Settings::from_lookup(&lookup)?,
+            keys: ApiKeys::from_lookup(&lookup)?,
+            addr: SocketAddr::new(host, port),
+            max_body_bytes,
+            create_table: parse_flag("OJS_CREATE_TABLE", text("OJS_CREATE_TABLE").as_deref(), false)?,
+        })
+    }
+}
+
+fn problem(variable: &'static str, problem: &str) -> SettingsError {
+    SettingsError { variable, problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, SettingsError> {
+        let pairs: Vec<_> = pairs.iter().chain(&[("OJS_API_KEY", "a-test-key")]).copied().collect();
+        Config::from_lookup(move |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn defaults() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.addr, ([0, 0, 0, 0], 8080).into());
+        assert_eq!((config.max_body_bytes, config.create_table), (MAX_BODY_BYTES, false));
+    }
+
+    #[test]
+    fn bad_values_name_their_variable() {
+        for (name, value) in
+            [("OJS_PORT", "http"), ("OJS_HOST", "localhost"), ("OJS_MAX_BODY_BYTES", "1"), ("OJS_CREATE_TABLE", "y?")]
+        {
+            assert_eq!(with(&[(name, value)]).unwrap_err().variable, name);
+        }
+    }
+}

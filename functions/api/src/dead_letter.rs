@@ -1,0 +1,63 @@
+//! `/ojs/v1/dead-letter` (HTTP binding section 12, dead letter section 10).
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use ojs_core::engine::{DeadLetterQuery, Override};
+use ojs_core::job::{Shown, queue_name};
+use ojs_core::store::DeadLetterPosition;
+use ojs_core::{Error, JobId};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::body::OptionalJsonBody;
+use crate::jobs::{job_reply, path_id};
+use crate::page;
+use crate::problem::Problem;
+use crate::query::Params;
+use crate::reply;
+use crate::router::Api;
+
+const KIND: &str = "dead-letter";
+/// Largest `offset`: each entry passed over is read from the index.
+const MAX_OFFSET: usize = 1_000;
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    jobs: Vec<Shown<'a>>,
+    pagination: Value,
+}
+
+pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
+    let limit = page::limit(&params)?;
+    let place: Option<(i64, String)> = page::place(KIND, &params)?;
+    let after = match place {
+        Some((discarded_at, id)) => {
+            let id = JobId::parse(&id).ok_or_else(|| Error::field("cursor", "is not a cursor of this list"))?;
+            Some(DeadLetterPosition { discarded_at, id })
+        }
+        None => None,
+    };
+    let queue = params.text("queue").map(|name| queue_name("queue", name.to_owned())).transpose()?;
+    let offset = params.integer("offset", 0, MAX_OFFSET)?.unwrap_or(0);
+    let page = api.engine.list_dead_letters(DeadLetterQuery { queue, after, offset, limit }).await?;
+    let next = page.next.and_then(|place| page::cursor(KIND, &(place.discarded_at, place.id.as_str())));
+    let jobs = page.jobs.iter().map(|job| job.shown(false)).collect();
+    Ok(reply::ok(&Reply { jobs, pagination: page::pagination(limit, next) }))
+}
+
+pub(crate) async fn retry(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    OptionalJsonBody(body): OptionalJsonBody,
+) -> Result<Response, Problem> {
+    let change = Override::parse(body)?;
+    let job = api.engine.retry_dead_letter(&path_id("dead letter", &id)?, &change).await?;
+    Ok(job_reply(StatusCode::OK, &job))
+}
+
+pub(crate) async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let id = path_id("dead letter", &id)?;
+    api.engine.delete_dead_letter(&id).await?;
+    Ok(reply::ok(&json!({"deleted": true, "job_id": id.as_str()})))
+}

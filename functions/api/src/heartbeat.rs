@@ -1,0 +1,68 @@
+//! `POST /ojs/v1/workers/heartbeat` (HTTP binding section 10.4, worker protocol section 4).
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use ojs_core::engine::{Heartbeat, MAX_HEARTBEAT_JOBS};
+use ojs_core::job::{State as JobState, format_ms};
+use ojs_core::json::{Fields, expect, kind};
+use ojs_core::{Error, JobId};
+use serde_json::{Value, json};
+
+use crate::body::JsonBody;
+use crate::fetch::{visibility, worker_id};
+use crate::problem::Problem;
+use crate::reply;
+use crate::router::Api;
+
+pub(crate) async fn beat(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
+    let beat = api.engine.heartbeat(parse(request)?).await?;
+    let lost: Vec<Value> = beat
+        .lost
+        .iter()
+        .map(|gone| {
+            json!({
+                "job_id": gone.id.as_str(),
+                "reason": gone.reason,
+                "current_state": gone.state.map(JobState::as_str),
+                "current_attempt": gone.attempt,
+            })
+        })
+        .collect();
+    Ok(reply::ok(&json!({
+        "state": beat.directive,
+        "jobs_extended": beat.extended.iter().map(JobId::as_str).collect::<Vec<_>>(),
+        "jobs_lost": lost,
+        "server_time": format_ms(beat.server_time),
+    })))
+}
+
+fn parse(mut fields: Fields) -> Result<Heartbeat, Error> {
+    let worker_id = worker_id(&mut fields)?.ok_or_else(|| Error::field("worker_id", "is required"))?;
+    let mut tokens = lease_tokens(&mut fields)?;
+    // The worker protocol counts in `active_jobs` and lists in `active_job_ids`; the HTTP binding lists in the former.
+    let listed = fields.take_strings("active_job_ids", MAX_HEARTBEAT_JOBS)?;
+    let ids = match fields.take("active_jobs") {
+        Some(value) if kind(value.get()) == "number" && listed.is_some() => listed,
+        Some(value) => {
+            expect("active_jobs", &value, "array")?;
+            let ids: Vec<String> = serde_json::from_str(value.get())
+                .map_err(|_| Error::field("active_jobs", "must be an array of job ids"))?;
+            Some(ids)
+        }
+        None => listed,
+    };
+    let jobs = ids.unwrap_or_default().into_iter().map(|text| {
+        let id = JobId::parse(&text)
+            .ok_or_else(|| Error::field("active_jobs", "must hold job ids, which are lower-case UUIDv7s"))?;
+        Ok((id, tokens.remove(&text)))
+    });
+    Ok(Heartbeat { worker_id, jobs: jobs.collect::<Result<_, Error>>()?, visibility_ms: visibility(&mut fields)? })
+}
+
+/// `lease_tokens`: an object of job id to token.
+fn lease_tokens(fields: &mut Fields) -> Result<BTreeMap<String, String>, Error> {
+    let Some(given) = fields.take_kind("lease_tokens", "object")? else { return Ok(BTreeMap::new()) };
+    serde_json::from_str(given.get()).map_err(|_| Error::field("lease_tokens", "must map job ids to lease tokens"))
+}

@@ -1,0 +1,28 @@
+//! The OJS HTTP API: one axum router for Lambda, a plain server, the local stack and the tests.
+//!
+//! One file per resource. What holds for every request (request id, version, authentication, content type, size) is in
+//! [`layers`]; how errors look is in [`problem`].
+
+mod ack;
+pub mod auth;
+mod body;
+pub mod config;
+mod dead_letter;
+mod events;
+mod fetch;
+mod health;
+mod heartbeat;
+mod jobs;
+mod layers;
+mod manifest;
+mod nack;
+mod page;
+pub mod problem;
+mod query;
+mod queues;
+mod reply;
+mod router;
+pub mod telemetry;
+
+pub use config::Config;
+pub use router::{Api, router};

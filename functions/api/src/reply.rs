@@ -1,0 +1,30 @@
+//! Answers: always OJS's media type, never negotiated (HTTP binding section 4).
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+
+/// The media type of every answer.
+pub(crate) const MEDIA_TYPE: &str = "application/openjobspec+json";
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let (status, body) = match serde_json::to_vec(value) {
+        Ok(body) => (status, body),
+        Err(error) => {
+            // Our own values serialise; a job whose stored text is broken would not.
+            tracing::error!(%error, "answer could not be serialised");
+            (StatusCode::INTERNAL_SERVER_ERROR, br#"{"error":{"code":"internal_error","message":"Internal error.","retryable":true}}"#.to_vec())
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    response
+}
+
+/// A 200.
+pub(crate) fn ok(value: &impl Serialize) -> Response {
+    json(StatusCode::OK, value)
+}

@@ -1,0 +1,43 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use ojs_core::Engine;
+
+use crate::auth::ApiKeys;
+use crate::{ack, dead_letter, events, fetch, health, heartbeat, jobs, layers, manifest, nack, queues};
+
+/// What every handler can reach.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Who may call.
+    pub keys: Arc<ApiKeys>,
+    /// Largest request body, bytes.
+    pub max_body_bytes: usize,
+    /// When the process started to serve.
+    pub started: Instant,
+}
+
+/// All routes, behind what holds for every request. `more` is served beside them, under the same rules.
+#[must_use]
+pub fn router(api: Api, more: Router<Api>) -> Router {
+    let routes = Router::new()
+        .route("/ojs/manifest", get(manifest::show))
+        .route("/ojs/v1/health", get(health::show))
+        .route("/ojs/v1/jobs", post(jobs::create))
+        .route("/ojs/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel))
+        .route("/ojs/v1/jobs/{id}/activate", post(jobs::activate))
+        .route("/ojs/v1/workers/fetch", post(fetch::fetch))
+        .route("/ojs/v1/workers/ack", post(ack::ack))
+        .route("/ojs/v1/workers/nack", post(nack::nack))
+        .route("/ojs/v1/workers/heartbeat", post(heartbeat::beat))
+        .route("/ojs/v1/dead-letter", get(dead_letter::list))
+        .route("/ojs/v1/dead-letter/{id}", delete(dead_letter::delete))
+        .route("/ojs/v1/dead-letter/{id}/retry", post(dead_letter::retry))
+        .route("/ojs/v1/queues", get(queues::list))
+        .route("/ojs/v1/events", get(events::list));
+    layers::around(routes.merge(more), api)
+}

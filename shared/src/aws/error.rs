@@ -1,0 +1,93 @@
+//! What an AWS error means to our client: throttled (429), away (503), or refused (500).
+
+use std::fmt::Debug;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::error::{Error, ErrorCode};
+
+/// The services we call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Service {
+    DynamoDb,
+    Sqs,
+}
+
+impl Service {
+    fn name(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "DynamoDB",
+            Self::Sqs => "SQS",
+        }
+    }
+}
+
+/// Whether AWS answered that it did *not* do it: everything but a refusal may have taken effect.
+pub(crate) fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    match error {
+        SdkError::ConstructionFailure(_) => true,
+        SdkError::ServiceError(e) => !is_server_side(e.err().code()),
+        _ => false,
+    }
+}
+
+/// The error our client sees; the AWS detail goes to the log.
+pub(crate) fn service_error<E, R>(service: Service, action: &'static str, error: &SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + Debug,
+    R: Debug,
+{
+    let name = service.name();
+    let (code, aws_code) = match error {
+        SdkError::ServiceError(e) => (kind(e.err().code()), e.err().code().unwrap_or("unknown")),
+        SdkError::TimeoutError(_) => (ErrorCode::BackendUnavailable, "timeout"),
+        SdkError::DispatchFailure(_) => (ErrorCode::BackendUnavailable, "connection"),
+        SdkError::ResponseError(_) => (ErrorCode::BackendUnavailable, "unreadable answer"),
+        _ => (ErrorCode::BackendError, "request could not be built"),
+    };
+    // The message names tables, queues and reasons, which the operator needs and a payload never enters.
+    let message = error.meta().message().unwrap_or_default();
+    tracing::warn!(service = name, action, aws_code, message, "AWS call failed");
+    let text = match code {
+        ErrorCode::RateLimited => format!("{name} throttles {action}; try again shortly."),
+        ErrorCode::BackendUnavailable => format!("{name} is not available ({action}); try again shortly."),
+        _ => format!("{name} refused {action}."),
+    };
+    Error::new(code, text).with("service", name).with("action", action).with("aws_code", aws_code)
+}
+
+fn kind(aws_code: Option<&str>) -> ErrorCode {
+    match aws_code {
+        Some(
+            "ThrottlingException"
+            | "Throttling"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "TooManyRequestsException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "SlowDown"
+            | "OverLimit"
+            | "TransactionInProgressException",
+        ) => ErrorCode::RateLimited,
+        // A table or queue that is being made or is being replaced comes back by itself.
+        Some("ResourceNotFoundException" | "ResourceInUseException" | "QueueDeletedRecently") => {
+            ErrorCode::BackendUnavailable
+        }
+        Some("AWS.SimpleQueueService.QueueDeletedRecently" | "QueueDoesNotExist") => ErrorCode::BackendUnavailable,
+        code if is_server_side(code) => ErrorCode::BackendUnavailable,
+        _ => ErrorCode::BackendError,
+    }
+}
+
+/// Errors of the service's own: whether it did the work is unknown.
+fn is_server_side(aws_code: Option<&str>) -> bool {
+    matches!(
+        aws_code,
+        None | Some(
+            "InternalServerError" | "InternalFailure" | "InternalError" | "ServiceUnavailable" | "ServiceUnavailableException"
+        )
+    )
+}

@@ -1,0 +1,7 @@
+//! The AWS clients and what their errors mean.
+
+mod clients;
+mod error;
+
+pub use clients::{Clients, ConnectOptions};
+pub(crate) use error::{Service, is_refusal, service_error};

@@ -1,0 +1,52 @@
+use super::{Engine, MAX_RACES, refuse};
+use crate::error::{Error, Result};
+use crate::ids::JobId;
+use crate::job::{Event, Job, step};
+use crate::store::Updated;
+
+impl Engine {
+    /// Cancels a job (OJS core section 7.6): one conditional update, then its message and the counter at once.
+    ///
+    /// The message of a job that nobody runs cannot be reached; it is dropped when it comes.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when the job has ended; the AWS error.
+    pub async fn cancel(&self, id: &JobId) -> Result<Job> {
+        let now = self.now_ms();
+        let nonce = self.ids.nonce();
+        let mut stored = match self.store.cancel_job(id, nonce, now).await? {
+            Updated::Done(before) => {
+                let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                let change = step(&before, Event::Cancel, now)
+                    .map_err(|refusal| Error::internal(format_args!("job {id}: cancelled though {refusal:?}")))?;
+                self.ended(&change.job, receipt).await;
+                tracing::info!(job_id = %id, from = change.from.as_str(), "job cancelled");
+                return Ok(change.job);
+            }
+            // Our own first try.
+            Updated::Refused(job) if job.nonce == Some(nonce) => {
+                self.ended(&job, None).await;
+                return Ok(*job);
+            }
+            Updated::Refused(job) => *job,
+            Updated::Missing => return Err(refuse::missing(id)),
+            Updated::TooLarge => return Err(Error::internal("a cancellation does not fit its job")),
+        };
+        // The clock has moved the job since it was written: compute from what is stored.
+        for _ in 0..MAX_RACES {
+            let change = step(&stored, Event::Cancel, now)
+                .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
+            match self.store.replace_job(&stored, &change.job).await? {
+                Updated::Done(job) => {
+                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                    self.ended(&job, receipt).await;
+                    return Ok(*job);
+                }
+                Updated::Refused(newer) => stored = *newer,
+                Updated::Missing => return Err(refuse::missing(id)),
+                Updated::TooLarge => return Err(Error::internal("a cancellation does not fit its job")),
+            }
+        }
+        Err(refuse::raced(id))
+    }
+}

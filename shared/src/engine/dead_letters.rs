@@ -1,0 +1,144 @@
+use super::{Engine, MAX_RACES, refuse};
+use crate::error::{Error, Result};
+use crate::ids::JobId;
+use crate::job::{Event, Job, Refusal, RetryPolicy, State, queue_name, step};
+use crate::json::{Fields, Json};
+use crate::store::{DeadLetterPosition, Updated};
+
+/// Which dead letters to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetterQuery {
+    /// Of this queue only.
+    pub queue: Option<String>,
+    /// From after this place on.
+    pub after: Option<DeadLetterPosition>,
+    /// How many to pass over; each costs a read of the index.
+    pub offset: usize,
+    /// How many to answer.
+    pub limit: usize,
+}
+
+/// A page of dead letters, newest first.
+#[derive(Debug, Clone)]
+pub struct DeadLetterPage {
+    /// The jobs, with their history.
+    pub jobs: Vec<Job>,
+    /// The place after which the next page starts; `None` on the last.
+    pub next: Option<DeadLetterPosition>,
+}
+
+/// What a manual retry changes of the job (dead letter section 6.3).
+#[derive(Debug, Clone, Default)]
+pub struct Override {
+    queue: Option<String>,
+    meta: Option<Json>,
+    retry: Option<(Json, RetryPolicy)>,
+}
+
+impl Override {
+    /// Reads the body of a retry: empty, or `{"override": {"queue", "meta", "retry"}}`.
+    ///
+    /// # Errors
+    /// As for the same fields of an enqueue.
+    pub fn parse(mut body: Fields) -> Result<Self> {
+        let Some(given) = body.take_kind("override", "object")? else { return Ok(Self::default()) };
+        let mut fields = Fields::from_member("override", &given)?;
+        let queue = fields.take_string("queue")?.map(|name| queue_name("override.queue", name)).transpose()?;
+        let meta = fields.take_kind("meta", "object")?;
+        if let Some(meta) = &meta
+            && meta.get().len() > crate::job::MAX_META_BYTES
+        {
+            return Err(Error::too_large("meta", meta.get().len(), crate::job::MAX_META_BYTES));
+        }
+        let retry = match fields.take("retry") {
+            Some(given) => {
+                let policy = RetryPolicy::parse("override.retry", &given)?;
+                Some((given, policy))
+            }
+            None => None,
+        };
+        Ok(Self { queue, meta, retry })
+    }
+
+    fn apply(&self, job: &mut Job) {
+        if let Some(queue) = &self.queue {
+            job.queue.clone_from(queue);
+        }
+        if let Some(meta) = &self.meta {
+            job.meta = Some(meta.clone());
+        }
+        if let Some((given, policy)) = &self.retry {
+            job.retry_given = Some(given.clone());
+            job.retry = policy.clone();
+        }
+    }
+}
+
+impl Engine {
+    /// Dead letters, newest first (dead letter section 10): one query per shard, one batch read per 100 jobs.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn list_dead_letters(&self, query: DeadLetterQuery) -> Result<DeadLetterPage> {
+        let wanted = query.offset + query.limit;
+        let mut places = self.store.list_dead(query.queue.as_deref(), query.after.as_ref(), wanted + 1).await?;
+        let more = places.len() > wanted;
+        places.truncate(wanted);
+        let places = places.split_off(query.offset.min(places.len()));
+        let next = if more { places.last().cloned() } else { None };
+        let ids: Vec<JobId> = places.into_iter().map(|place| place.id).collect();
+        let mut jobs = self.store.get_jobs(&ids).await?;
+        // The index lags behind the item.
+        jobs.retain(|job| job.state == State::Discarded && job.dead_letter);
+        Ok(DeadLetterPage { jobs, next })
+    }
+
+    /// Makes a dead letter available again, its attempts starting over (dead letter section 6): a read, the message,
+    /// then one conditional update.
+    ///
+    /// # Errors
+    /// `not_found` when the job is no dead letter; the AWS error, after which a repetition does no harm.
+    pub async fn retry_dead_letter(&self, id: &JobId, change: &Override) -> Result<Job> {
+        let now = self.now_ms();
+        let mut stored = self.store.get_job(id).await?.ok_or_else(|| not_dead(id))?;
+        for _ in 0..MAX_RACES {
+            let mut retried = match step(&stored, Event::RetryDead, now) {
+                Ok(change) => change.job,
+                Err(Refusal::Repeated) => return Ok(stored),
+                Err(_) => return Err(not_dead(id)),
+            };
+            change.apply(&mut retried);
+            self.announce(&retried, now).await?;
+            match self.store.replace_job(&stored, &retried).await? {
+                Updated::Done(job) => {
+                    tracing::info!(job_id = %id, queue = job.queue, "dead letter retried");
+                    return Ok(*job);
+                }
+                Updated::Refused(newer) => stored = *newer,
+                Updated::Missing => return Err(not_dead(id)),
+                Updated::TooLarge => {
+                    let limit = crate::job::MAX_ENVELOPE_BYTES;
+                    return Err(Error::too_large("envelope", retried.envelope_bytes(), limit));
+                }
+            }
+        }
+        Err(refuse::raced(id))
+    }
+
+    /// Deletes a dead letter for good: one conditional delete.
+    ///
+    /// # Errors
+    /// `not_found` when the job is no dead letter; the AWS error.
+    pub async fn delete_dead_letter(&self, id: &JobId) -> Result<()> {
+        if self.store.delete_dead(id).await? {
+            tracing::info!(job_id = %id, "dead letter deleted");
+            return Ok(());
+        }
+        // What only the clock has made a dead letter is not stored as one, and its message is still to come.
+        Err(not_dead(id))
+    }
+}
+
+fn not_dead(id: &JobId) -> Error {
+    Error::not_found("dead letter", id.as_str())
+}

@@ -1,0 +1,91 @@
+use futures::future::{join, try_join};
+
+use super::Engine;
+use super::follow::{Wake, wake};
+use crate::error::{Error, ErrorCode, Result};
+use crate::job::{Job, NewJob, State, parse_enqueue, settle};
+use crate::json::Fields;
+use crate::store::Put;
+use crate::transport::JobRef;
+
+impl Engine {
+    /// Stores a job and sends its message (OJS core section 7.1, HTTP binding section 9.1).
+    ///
+    /// Put and send run at once where the put cannot be refused (server-made id); a client's id is put first. When one
+    /// of the two fails the put is taken back, and a message without a job is dropped by the fetch that meets it.
+    ///
+    /// # Errors
+    /// As [`parse_enqueue`]; `duplicate` when the id is taken; the AWS error, and then nothing is left.
+    pub async fn enqueue(&self, request: Fields) -> Result<Job> {
+        let now = self.now_ms();
+        let NewJob { mut job, client_id } = parse_enqueue(request, now, &self.ids)?;
+        let wake = (job.state != State::Pending).then(|| wake(job.due_at, now));
+        job.in_due_index = wake == Some(Wake::DueIndex);
+        self.register_queue(&job.queue).await?;
+        let (put, sent) = if client_id {
+            match self.store.put_job(&job).await {
+                Put::Done => (Put::Done, self.send_new(&job, wake).await),
+                other => (other, Ok(())),
+            }
+        } else {
+            join(self.store.put_job(&job), self.send_new(&job, wake)).await
+        };
+        match (put, sent) {
+            (Put::Done, Ok(())) => {}
+            (Put::Done, Err(error)) | (Put::Failed { error, maybe_stored: true }, _) => self.take_back(&job, error).await?,
+            (Put::Failed { error, maybe_stored: false }, _) => return Err(error),
+            (Put::Taken(existing), _) => return Err(self.duplicate(&existing).await),
+        }
+        tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "job enqueued");
+        Ok(job)
+    }
+
+    async fn send_new(&self, job: &Job, wake: Option<Wake>) -> Result<()> {
+        match wake {
+            Some(Wake::Message(delay_s)) => self.transport.send(&JobRef::to(job), delay_s).await,
+            Some(Wake::DueIndex) | None => Ok(()),
+        }
+    }
+
+    /// Takes back a put, and answers `error`; unless a worker has the job already, for then it is enqueued.
+    async fn take_back(&self, job: &Job, error: Error) -> Result<()> {
+        match self.store.undo_put(job).await {
+            Ok(true) => Err(error),
+            Ok(false) => Ok(()),
+            Err(undo) => {
+                tracing::warn!(job_id = %job.id, %undo, "put not taken back; the client was told to try again");
+                Err(error)
+            }
+        }
+    }
+
+    /// The id is taken. The client may be repeating a request that died between put and send, so a job that nobody has
+    /// run yet gets its message (again): one too many does no harm (I1, I5).
+    async fn duplicate(&self, existing: &Job) -> Error {
+        let now = self.now_ms();
+        let current = settle(existing, now);
+        let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
+        if waits
+            && !existing.in_due_index
+            && let Wake::Message(delay_s) = wake(current.due_at, now)
+            && let Err(error) = self.transport.send(&JobRef::to(existing), delay_s).await
+        {
+            return error;
+        }
+        Error::new(ErrorCode::Duplicate, format!("Job '{}' exists already.", existing.id))
+            .with("existing_job_id", existing.id.as_str())
+            .with("existing_job_state", current.state.as_str())
+    }
+
+    /// Sends a message for a job that is about to become available: before the state changes, because a message whose
+    /// job cannot run yet is put back, while a job without a message would wait for the audit.
+    pub(super) async fn announce(&self, job: &Job, now_ms: i64) -> Result<()> {
+        match wake(job.due_at, now_ms) {
+            Wake::Message(delay_s) => {
+                let job_ref = JobRef::to(job);
+                try_join(self.register_queue(&job.queue), self.transport.send(&job_ref, delay_s)).await.map(|_| ())
+            }
+            Wake::DueIndex => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What follows from a change once it is durable. Failures here are logged, not answered: the state is right, and the
+//! message's return finishes the rest.
+
+use futures::future::join;
+
+use super::Engine;
+use crate::job::Job;
+use crate::store::Outcome;
+use crate::transport::{JobRef, MAX_DELAY_S};
+
+/// Longest wait that a message's delay covers, ms.
+pub(super) const MAX_DELAY_MS: i64 = MAX_DELAY_S * 1_000;
+
+/// Who brings a waiting job back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// A message with this delay, s.
+    Message(i64),
+    /// The due index: SQS cannot delay for that long.
+    DueIndex,
+}
+
+/// How a job that is due at `due_at` (now, where `None`) is brought back. Delays are cut to whole seconds: the fetch
+/// waits out the rest.
+pub(super) fn wake(due_at: Option<i64>, now_ms: i64) -> Wake {
+    let wait_ms = due_at.map_or(0, |due| due - now_ms).max(0);
+    if wait_ms > MAX_DELAY_MS { Wake::DueIndex } else { Wake::Message(wait_ms / 1_000) }
+}
+
+impl Engine {
+    /// A job of this queue has ended: its message goes, and it is counted.
+    pub(super) async fn ended(&self, ended: &Job, receipt: Option<&str>) {
+        let delete = async {
+            let Some(receipt) = receipt else { return };
+            if let Err(error) = self.transport.delete(&ended.queue, receipt).await {
+                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
+            }
+        };
+        let count = async {
+            let Some(outcome) = Outcome::of(ended.state) else { return };
+            if let Err(error) = self.store.count(&ended.queue, outcome).await {
+                tracing::warn!(job_id = %ended.id, queue = ended.queue, %error, "terminal job not counted");
+            }
+        };
+        join(delete, count).await;
+    }
+
+    /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message
+    /// goes. If the new one cannot be sent, the old one is kept and hidden for as long instead.
+    pub(super) async fn waits(&self, job: &Job, receipt: Option<&str>, now_ms: i64) {
+        if !job.in_due_index
+            && let Wake::Message(delay_s) = wake(job.due_at, now_ms)
+            && let Err(error) = self.transport.send(&JobRef::to(job), delay_s).await
+        {
+            tracing::warn!(job_id = %job.id, %error, "retry not sent; its old message is kept");
+            self.hide(job, receipt, delay_s).await;
+            return;
+        }
+        if let Some(receipt) = receipt
+            && let Err(error) = self.transport.delete(&job.queue, receipt).await
+        {
+            tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim refuses it when it returns");
+        }
+    }
+
+    /// Hides a job's message for `hidden_s`.
+    pub(super) async fn hide(&self, job: &Job, receipt: Option<&str>, hidden_s: i64) {
+        if let Some(receipt) = receipt
+            && let Err(error) = self.transport.hide(&job.queue, receipt, hidden_s).await
+        {
+            tracing::warn!(job_id = %job.id, %error, "message visibility not changed; it returns at its own time");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqs_delays_what_it_can_and_no_more() {
+        let now = 1_000_000;
+        for (wait_ms, wanted) in [
+            (-5_000, Wake::Message(0)),
+            (0, Wake::Message(0)),
+            (999, Wake::Message(0)),
+            (1_999, Wake::Message(1)),
+            (900_000, Wake::Message(900)),
+            (900_001, Wake::DueIndex),
+        ] {
+            assert_eq!(wake(Some(now + wait_ms), now), wanted, "{wait_ms}");
+        }
+        assert_eq!(wake(None, now), Wake::Message(0));
+    }
+}

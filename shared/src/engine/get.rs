@@ -1,0 +1,15 @@
+use super::{Engine, refuse};
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::job::{Job, settle};
+
+impl Engine {
+    /// A job as of now (OJS core section 7.5): one strongly consistent read.
+    ///
+    /// # Errors
+    /// `not_found`; the AWS error.
+    pub async fn get(&self, id: &JobId) -> Result<Job> {
+        let stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
+        Ok(settle(&stored, self.now_ms()).into_owned())
+    }
+}

@@ -1,0 +1,117 @@
+//! The operations, one per file, written against the store and the transport.
+//!
+//! The order of calls is the crash safety: a job's state is durable before its message goes, and a message goes only
+//! after everything that follows from it is durable. What a crash leaves behind is finished by the message's return.
+
+mod ack;
+mod activate;
+mod cancel;
+mod dead_letters;
+mod enqueue;
+mod events;
+mod fetch;
+mod follow;
+mod get;
+mod health;
+mod heartbeat;
+mod nack;
+mod promote;
+mod queues;
+mod refuse;
+
+pub use ack::{Ack, Acked};
+pub use dead_letters::{DeadLetterPage, DeadLetterQuery, Override};
+pub use events::{EventPage, EventQuery, FEED_JOBS_PER_QUEUE, FEED_QUEUES};
+pub use fetch::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
+pub use health::Health;
+pub use heartbeat::{Heartbeat, Heartbeaten, LostJob, MAX_HEARTBEAT_JOBS};
+pub use nack::Nack;
+pub use promote::{LOOKAHEAD_MS, Promoted};
+pub use queues::QueuePage;
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::aws::Clients;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::ids::Ids;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::transport::Transport;
+
+/// How often an operation computes anew because the job changed between its read and its write.
+const MAX_RACES: u32 = 5;
+
+/// The engine: everything the API and the ticks can do.
+#[derive(Debug)]
+pub struct Engine {
+    store: Store,
+    transport: Transport,
+    clock: Arc<dyn Clock>,
+    ids: Ids,
+    settings: Settings,
+    /// Queues this process has noted in the registry.
+    registered: RwLock<HashSet<String>>,
+}
+
+impl Engine {
+    /// An engine on these clients.
+    #[must_use]
+    pub fn new(clients: Clients, settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store: Store::new(clients.dynamodb, &settings),
+            transport: Transport::new(clients.sqs, &settings, Arc::clone(&clock)),
+            clock,
+            ids: Ids::new(),
+            settings,
+            registered: RwLock::default(),
+        }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The queues.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// What the engine was told.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The time as the engine sees it, ms since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The source of ids.
+    #[must_use]
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// Drops what is remembered of queues; for the local stack's reset.
+    pub fn forget_queues(&self) {
+        self.transport.forget_queues();
+        self.registered.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Notes a queue in the registry, once per process.
+    async fn register_queue(&self, queue: &str) -> Result<()> {
+        if self.registered.read().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+            return Ok(());
+        }
+        self.store.register_queue(queue, self.clock.now_ms()).await?;
+        self.registered.write().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+use super::follow::{Wake, wake};
+use super::{Engine, MAX_RACES, refuse};
+use crate::error::{Error, Result};
+use crate::ids::JobId;
+use crate::job::{Event, Failure, Holder, Job, Refusal, State, settle, step};
+use crate::store::Updated;
+
+/// A worker says that its attempt failed, or gives the job back.
+#[derive(Debug, Clone)]
+pub struct Nack {
+    /// The job.
+    pub id: JobId,
+    /// Who says so.
+    pub holder: Holder,
+    /// Why; required unless `requeue`.
+    pub failure: Option<Failure>,
+    /// Give the job back as available, whatever the policy says.
+    pub requeue: bool,
+}
+
+impl Engine {
+    /// Fails an attempt (OJS core section 7.4): a strong read, one conditional update, then the queue.
+    ///
+    /// The read is there because the next state depends on policy, attempt and history; the update is conditional on
+    /// the revision that was read.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when the job is not active or the lease is another's; `invalid_request` without an
+    /// error; the AWS error.
+    pub async fn nack(&self, nack: Nack) -> Result<Job> {
+        let Nack { id, holder, failure, requeue } = nack;
+        let event = match (requeue, failure) {
+            (true, failure) => Event::Requeue { holder, failure },
+            (false, Some(failure)) => Event::Nack { holder, failure },
+            (false, None) => return Err(Error::field("error", "is required")),
+        };
+        let now = self.now_ms();
+        let mut stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
+        for _ in 0..MAX_RACES {
+            let mut change = match step(&stored, event.clone(), now) {
+                Ok(change) => change,
+                Err(Refusal::Repeated) => return Ok(settle(&stored, now).into_owned()),
+                Err(refusal) => return Err(refuse::conflict(&stored, &refusal, "nack", "active", now)),
+            };
+            change.job.in_due_index = change.job.due_at.is_some() && wake(change.job.due_at, now) == Wake::DueIndex;
+            match self.store.replace_job(&stored, &change.job).await? {
+                Updated::Done(job) => {
+                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                    self.after_nack(&job, receipt, now).await;
+                    return Ok(*job);
+                }
+                Updated::Refused(newer) => stored = *newer,
+                Updated::Missing => return Err(refuse::missing(&id)),
+                Updated::TooLarge => return Err(Error::internal("a failure report does not fit its job")),
+            }
+        }
+        Err(refuse::raced(&id))
+    }
+
+    async fn after_nack(&self, job: &Job, receipt: Option<&str>, now: i64) {
+        match job.state {
+            State::Retryable => self.waits(job, receipt, now).await,
+            State::Available => self.hide(job, receipt, 0).await,
+            _ => self.ended(job, receipt).await,
+        }
+        tracing::info!(job_id = %job.id, attempt = job.attempt, state = job.state.as_str(), "attempt failed");
+    }
+}

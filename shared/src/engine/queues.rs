@@ -1,0 +1,25 @@
+use super::Engine;
+use crate::error::Result;
+use crate::store::QueueEntry;
+
+/// A page of queues by name.
+#[derive(Debug, Clone)]
+pub struct QueuePage {
+    /// The queues.
+    pub queues: Vec<QueueEntry>,
+    /// The name after which the next page starts; `None` on the last.
+    pub next: Option<String>,
+}
+
+impl Engine {
+    /// Queues that have been used, by name (HTTP binding section 11.1): one query of `limit` entries.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn list_queues(&self, after: Option<&str>, limit: usize) -> Result<QueuePage> {
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let (queues, more) = self.store.list_queues(after, limit).await?;
+        let next = if more { queues.last().map(|q| q.name.clone()) } else { None };
+        Ok(QueuePage { queues, next })
+    }
+}

@@ -1,0 +1,308 @@
+//! The job itself: what the client gave, what the server knows, and how it is shown.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use super::history::{JobError, MAX_HISTORY};
+use super::retry::{OnExhaustion, RetryPolicy};
+use super::state::State;
+use super::time::format_ms;
+use crate::ids::JobId;
+use crate::json::Json;
+
+/// A point in time that may remember how the client wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// ms since the Unix epoch.
+    pub at_ms: i64,
+    /// The client's text, where it differs from ours.
+    pub text: Option<String>,
+}
+
+impl Moment {
+    /// A time of our own making.
+    #[must_use]
+    pub fn at(at_ms: i64) -> Self {
+        Self { at_ms, text: None }
+    }
+
+    /// The time as shown: the client's text, else RFC 3339 in UTC with ms.
+    #[must_use]
+    pub fn to_wire(&self) -> String {
+        self.text.clone().unwrap_or_else(|| format_ms(self.at_ms))
+    }
+}
+
+/// A worker's hold on one attempt of a job (I2, I3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The worker that fetched, if it said its name.
+    pub worker: Option<String>,
+    /// The fencing token handed out with the job.
+    pub token: String,
+    /// When the hold lapses, ms since the Unix epoch.
+    pub until_ms: i64,
+    /// How long one hold or extension lasts, ms.
+    pub duration_ms: i64,
+    /// When the attempt runs out of its execution timeout, ms since the Unix epoch.
+    pub deadline_ms: i64,
+    /// The SQS message that delivered the job.
+    pub receipt: Option<String>,
+}
+
+impl Lease {
+    /// The time at which the attempt ends by itself, ms since the Unix epoch.
+    #[must_use]
+    pub fn ends_at_ms(&self) -> i64 {
+        self.until_ms.min(self.deadline_ms)
+    }
+}
+
+/// How long terminal jobs are kept, in s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Completed and cancelled jobs.
+    pub completed_s: i64,
+    /// Discarded jobs, dead letters among them.
+    pub discarded_s: i64,
+}
+
+/// Whether a discarded job is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// Listed, and can be retried by hand.
+    Listed,
+    /// Not a dead letter.
+    No,
+}
+
+/// A job to be stored.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The job in its first state.
+    pub job: Job,
+    /// Whether the client chose the id: then the put can be refused, and must come before the send.
+    pub client_id: bool,
+}
+
+/// A job: its envelope, its state and its history. Times are ms since the Unix epoch.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)] // the fields not documented here are the OJS fields of the same name (core section 5)
+pub struct Job {
+    pub id: JobId,
+    pub job_type: String,
+    pub queue: String,
+    /// A JSON array, as the text that came in.
+    pub args: Json,
+    /// A JSON object, as the text that came in.
+    pub meta: Option<Json>,
+    pub priority: i64,
+    pub tags: Option<Json>,
+    pub schema: Option<String>,
+    /// Execution timeout of one attempt, ms.
+    pub timeout_ms: Option<i64>,
+    /// The lease's length unless the fetch asks for another, ms.
+    pub visibility_timeout_ms: Option<i64>,
+    /// The effective policy.
+    pub retry: RetryPolicy,
+    /// The policy as the client gave it.
+    pub retry_given: Option<Json>,
+    pub unique: Option<Json>,
+    pub rate_limit: Option<Json>,
+    /// Top-level fields we do not know, as one JSON object; preserved and shown (core section 5.2).
+    pub extra: Option<Json>,
+
+    /// Counts the writes; every write that was computed from a read is conditional on it.
+    pub revision: u64,
+    /// Marks the call that enqueued, completed or cancelled the job, to tell its own SDK retry from another call (I5).
+    pub nonce: Option<u64>,
+
+    pub state: State,
+    pub created_at: i64,
+    pub enqueued_at: Option<i64>,
+    pub scheduled_at: Option<Moment>,
+    pub expires_at: Option<Moment>,
+    /// When a scheduled or retryable job becomes available.
+    pub due_at: Option<i64>,
+    /// Whether the due index, and not a message, will bring the job back.
+    pub in_due_index: bool,
+    pub attempt: u32,
+    pub started_at: Option<i64>,
+    /// Present exactly while the state is active.
+    pub lease: Option<Lease>,
+    /// The token of the last lease that ended, to recognise a repeated ack or nack (I5).
+    pub ended_lease: Option<String>,
+    pub errors: Vec<JobError>,
+    /// How many of the errors belong to the life before a manual retry.
+    pub past_errors: usize,
+    pub retry_delay_ms: Option<i64>,
+    pub result: Option<Json>,
+    pub completed_at: Option<i64>,
+    pub cancelled_at: Option<i64>,
+    pub discarded_at: Option<i64>,
+    pub activated_at: Option<i64>,
+    /// When an operator last retried the dead letter.
+    pub retried_at: Option<i64>,
+    pub previous_state: Option<State>,
+    pub dead_letter: bool,
+}
+
+impl Job {
+    /// The last error of the present life; a completed job has none.
+    #[must_use]
+    pub fn error(&self) -> Option<&JobError> {
+        if self.state == State::Completed || self.errors.len() <= self.past_errors { None } else { self.errors.last() }
+    }
+
+    /// Adds an error to the history; the oldest make room.
+    pub fn push_error(&mut self, error: JobError) {
+        self.errors.push(error);
+        while self.errors.len() > MAX_HISTORY {
+            self.forget_oldest_error();
+        }
+    }
+
+    /// Drops the oldest error; the last one stays. Returns whether there was one to drop.
+    pub fn forget_oldest_error(&mut self) -> bool {
+        if self.errors.len() < 2 {
+            return false;
+        }
+        self.errors.remove(0);
+        self.past_errors = self.past_errors.saturating_sub(1);
+        true
+    }
+
+    /// When the job, if it waits, is due: now or later, ms since the Unix epoch.
+    #[must_use]
+    pub fn is_due(&self, now_ms: i64) -> bool {
+        self.due_at.is_none_or(|due| due <= now_ms)
+    }
+
+    /// Bytes of the parts that the client chose.
+    #[must_use]
+    pub fn envelope_bytes(&self) -> usize {
+        let text = |v: &Option<Json>| v.as_ref().map_or(0, |v| v.get().len());
+        self.job_type.len()
+            + self.queue.len()
+            + self.args.get().len()
+            + self.schema.as_ref().map_or(0, String::len)
+            + [&self.meta, &self.tags, &self.retry_given, &self.unique, &self.rate_limit, &self.extra]
+                .into_iter()
+                .map(text)
+                .sum::<usize>()
+    }
+
+    /// Puts the job into `discarded`, as of `at_ms`.
+    pub(crate) fn discard(&mut self, at_ms: i64, dead_letter: DeadLetter) {
+        self.state = State::Discarded;
+        self.discarded_at = Some(at_ms);
+        self.dead_letter = dead_letter == DeadLetter::Listed;
+        self.due_at = None;
+        self.in_due_index = false;
+        self.end_lease();
+    }
+
+    /// Whether exhaustion makes this job a dead letter.
+    pub(crate) fn dead_letter_policy(&self) -> DeadLetter {
+        match self.retry.on_exhaustion {
+            OnExhaustion::DeadLetter => DeadLetter::Listed,
+            OnExhaustion::Discard => DeadLetter::No,
+        }
+    }
+
+    /// Ends the lease, remembering its token.
+    pub(crate) fn end_lease(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.ended_lease = Some(lease.token);
+        }
+    }
+
+    /// The JSON that OJS shows of this job (core section 5, JSON format section 6).
+    ///
+    /// With `lease`, also the token and end of the worker's lease.
+    #[must_use]
+    pub fn shown(&self, lease: bool) -> Shown<'_> {
+        Shown { job: self, lease }
+    }
+}
+
+/// A job on the wire.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    job: &'a Job,
+    lease: bool,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let job = self.job;
+        let mut map = serializer.serialize_map(None)?;
+        macro_rules! put {
+            ($name:literal, $value:expr) => {
+                map.serialize_entry($name, &$value)?
+            };
+        }
+        macro_rules! put_some {
+            ($name:literal, $value:expr) => {
+                if let Some(value) = $value {
+                    map.serialize_entry($name, &value)?
+                }
+            };
+        }
+        put!("specversion", "1.0");
+        put!("id", job.id.as_str());
+        put!("type", job.job_type);
+        put!("queue", job.queue);
+        put!("args", job.args);
+        match &job.meta {
+            Some(meta) => put!("meta", meta),
+            None => put!("meta", serde_json::Map::new()),
+        }
+        put!("priority", job.priority);
+        put!("state", job.state.as_str());
+        put!("attempt", job.attempt);
+        put!("max_attempts", job.retry.max_attempts);
+        put_some!("tags", &job.tags);
+        put_some!("schema", &job.schema);
+        put_some!("timeout_ms", job.timeout_ms);
+        put_some!("visibility_timeout_ms", job.visibility_timeout_ms);
+        put_some!("retry", &job.retry_given);
+        put_some!("unique", &job.unique);
+        put_some!("rate_limit", &job.rate_limit);
+        put!("created_at", format_ms(job.created_at));
+        put_some!("enqueued_at", job.enqueued_at.map(format_ms));
+        put_some!("scheduled_at", job.scheduled_at.as_ref().map(Moment::to_wire));
+        put_some!("expires_at", job.expires_at.as_ref().map(Moment::to_wire));
+        put_some!("activated_at", job.activated_at.map(format_ms));
+        put_some!("started_at", job.started_at.map(format_ms));
+        if job.state == State::Retryable {
+            put_some!("next_attempt_at", job.due_at.map(format_ms));
+        }
+        put_some!("retry_delay_ms", job.retry_delay_ms);
+        put_some!("completed_at", job.completed_at.map(format_ms));
+        put_some!("cancelled_at", job.cancelled_at.map(format_ms));
+        put_some!("discarded_at", job.discarded_at.map(format_ms));
+        put_some!("retried_at", job.retried_at.map(format_ms));
+        put_some!("previous_state", job.previous_state.map(State::as_str));
+        put_some!("error", job.error());
+        if !job.errors.is_empty() {
+            put!("errors", job.errors);
+        }
+        put_some!("result", &job.result);
+        if let Some(lease) = &job.lease {
+            put_some!("worker_id", &lease.worker);
+            if self.lease {
+                put!("lease_token", lease.token);
+                put!("lease_expires_at", format_ms(lease.ends_at_ms()));
+            }
+        }
+        if let Some(extra) = &job.extra {
+            let extra: std::collections::BTreeMap<String, &RawValue> =
+                serde_json::from_str(extra.get()).map_err(serde::ser::Error::custom)?;
+            for (name, value) in extra {
+                map.serialize_entry(&name, value)?;
+            }
+        }
+        map.end()
+    }
+}

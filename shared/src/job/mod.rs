@@ -1,0 +1,25 @@
+//! A job, purely: what it is, what may happen to it, and what the clock makes of it.
+
+mod duration;
+mod envelope;
+pub mod feed;
+mod history;
+mod retry;
+mod settle;
+mod state;
+pub mod step;
+mod time;
+mod validate;
+
+pub use duration::parse_duration;
+pub use envelope::{DeadLetter, Job, Lease, Moment, NewJob, Retention, Shown};
+pub use history::{Failure, JobError, MAX_ENTRY_BYTES, MAX_HISTORY};
+pub use retry::{Backoff, OnExhaustion, RetryPolicy};
+pub use settle::settle;
+pub use state::State;
+pub use step::{Change, Event, Holder, Refusal, step};
+pub use time::{format_ms, parse_rfc3339, parse_when};
+pub use validate::{
+    MAX_ENVELOPE_BYTES, MAX_META_BYTES, MAX_QUEUE_CHARS, MAX_TYPE_CHARS, MAX_VISIBILITY_MS, MIN_VISIBILITY_MS,
+    is_queue_name, parse_enqueue, queue_name,
+};

@@ -1,0 +1,190 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::Ids;
+use crate::job::parse_enqueue;
+use crate::json::{Fields, raw};
+
+pub(in crate::job) const NOW: i64 = 1_700_000_000_000;
+
+/// A new job with these options.
+pub(in crate::job) fn job(options: &str) -> Job {
+    let body = format!(r#"{{"type":"a","args":[],"options":{options}}}"#);
+    parse_enqueue(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap().job
+}
+
+pub(in crate::job) fn lease(token: &str, job: &Job, now_ms: i64) -> Lease {
+    Lease {
+        worker: Some(format!("worker-{token}")),
+        token: token.to_owned(),
+        until_ms: now_ms + 30_000,
+        duration_ms: 30_000,
+        deadline_ms: job.timeout_ms.map_or(i64::MAX, |t| now_ms + t),
+        receipt: None,
+    }
+}
+
+/// A job with these options that worker `t` has claimed at [`NOW`].
+pub(in crate::job) fn claimed(options: &str) -> Job {
+    let job = job(options);
+    let lease = lease("t", &job, NOW);
+    step(&job, Event::Claim(lease), NOW).unwrap().job
+}
+
+fn failure(text: &str) -> Failure {
+    Failure::parse(&raw(text).unwrap()).unwrap()
+}
+
+fn token(token: &str) -> Holder {
+    Holder { worker: None, token: Some(token.to_owned()) }
+}
+
+fn nack(job: &Job, error: &str, now_ms: i64) -> Result<Job, Refusal> {
+    step(job, Event::Nack { holder: Holder::default(), failure: failure(error) }, now_ms).map(|c| c.job)
+}
+
+#[test]
+fn a_nack_goes_by_the_decision_order() {
+    let dead = r#"{"retry":{"on_exhaustion":"dead_letter","non_retryable_errors":["Fatal","auth.*"]}}"#;
+    let table = [
+        (r#"{"code":"x"}"#, State::Retryable, false),
+        (r#"{"code":"x","retryable":true}"#, State::Retryable, false),
+        (r#"{"code":"x","retryable":false}"#, State::Discarded, true),
+        (r#"{"code":"DISCARD"}"#, State::Discarded, false),
+        (r#"{"code":"FAIL"}"#, State::Discarded, false),
+        (r#"{"code":"DEAD_LETTER"}"#, State::Discarded, true),
+        (r#"{"code":"RETRY"}"#, State::Retryable, false),
+        (r#"{"type":"Fatal"}"#, State::Discarded, true),
+        (r#"{"code":"x","details":{"error_class":"auth.expired"}}"#, State::Discarded, true),
+    ];
+    for (error, state, dead_letter) in table {
+        let job = nack(&claimed(dead), error, NOW + 1).unwrap();
+        assert_eq!((job.state, job.dead_letter), (state, dead_letter), "{error}");
+        assert_eq!(job.completed_at.is_some(), state == State::Discarded);
+        assert!(job.lease.is_none() && job.error().is_some());
+    }
+}
+
+#[test]
+fn attempts_run_out() {
+    let job = claimed(r#"{"retry":{"max_attempts":1}}"#);
+    let job = nack(&job, r#"{"code":"x"}"#, NOW + 5).unwrap();
+    assert_eq!((job.state, job.dead_letter, job.discarded_at), (State::Discarded, false, Some(NOW + 5)));
+}
+
+#[test]
+fn a_stale_worker_is_told_the_current_attempt() {
+    let first = claimed("{}");
+    let later = NOW + 31_000;
+    let second = step(&first, Event::Claim(lease("u", &first, later)), later).unwrap().job;
+    assert_eq!(second.attempt, 2);
+    let stale = Holder { worker: Some("worker-t".into()), token: None };
+    for holder in [stale, token("t")] {
+        for event in [
+            Event::Ack { holder: holder.clone(), result: None },
+            Event::Nack { holder: holder.clone(), failure: failure(r#"{"code":"x"}"#) },
+            Event::Requeue { holder: holder.clone(), failure: None },
+            Event::Heartbeat { holder: holder.clone(), duration_ms: None },
+        ] {
+            assert_eq!(step(&second, event, later + 1).unwrap_err(), Refusal::LeaseLost { attempt: 2 });
+        }
+    }
+}
+
+#[test]
+fn a_repeated_call_with_its_token_succeeds_and_without_is_refused() {
+    let done = step(&claimed("{}"), Event::Ack { holder: token("t"), result: None }, NOW + 1).unwrap().job;
+    let again = |holder| step(&done, Event::Ack { holder, result: None }, NOW + 2).unwrap_err();
+    assert_eq!(again(token("t")), Refusal::Repeated);
+    assert_eq!(again(token("other")), Refusal::State(State::Completed));
+    assert_eq!(again(Holder::default()), Refusal::State(State::Completed));
+
+    let failed = nack(&claimed("{}"), r#"{"code":"x"}"#, NOW + 1).unwrap();
+    let ack = Event::Ack { holder: token("t"), result: None };
+    assert_eq!(step(&failed, ack, NOW + 2).unwrap_err(), Refusal::State(State::Retryable));
+    let nack = Event::Nack { holder: token("t"), failure: failure(r#"{"code":"x"}"#) };
+    assert_eq!(step(&failed, nack, NOW + 2).unwrap_err(), Refusal::Repeated);
+}
+
+#[test]
+fn a_late_ack_is_refused_though_nobody_else_has_come() {
+    let ack = Event::Ack { holder: token("t"), result: None };
+    assert_eq!(step(&claimed("{}"), ack, NOW + 30_000).unwrap_err(), Refusal::State(State::Available));
+}
+
+#[test]
+fn a_dead_letter_starts_over() {
+    let job = nack(&claimed(r#"{"retry":{"max_attempts":1,"on_exhaustion":"dead_letter"}}"#), r#"{"code":"x"}"#, NOW)
+        .unwrap();
+    let job = step(&job, Event::RetryDead, NOW + 9).unwrap().job;
+    assert_eq!((job.state, job.attempt, job.errors.len()), (State::Available, 0, 1));
+    assert!(job.error().is_none() && job.completed_at.is_none() && job.discarded_at.is_none());
+    assert_eq!(step(&job, Event::RetryDead, NOW + 10).unwrap_err(), Refusal::Repeated);
+    let plain = nack(&claimed(r#"{"retry":{"max_attempts":1}}"#), r#"{"code":"x"}"#, NOW).unwrap();
+    assert_eq!(step(&plain, Event::RetryDead, NOW).unwrap_err(), Refusal::State(State::Discarded));
+}
+
+#[test]
+fn pending_jobs_wait_for_activation() {
+    let pending = job(r#"{"pending":true}"#);
+    let claim = Event::Claim(lease("t", &pending, NOW));
+    assert_eq!(step(&pending, claim, NOW).unwrap_err(), Refusal::State(State::Pending));
+    assert_eq!(step(&pending, Event::Activate, NOW).unwrap().job.state, State::Available);
+    let later = job(r#"{"pending":true,"scheduled_at":"+PT1H"}"#);
+    assert_eq!(step(&later, Event::Activate, NOW).unwrap().job.state, State::Scheduled);
+    assert_eq!(step(&job("{}"), Event::Activate, NOW).unwrap_err(), Refusal::State(State::Available));
+}
+
+fn any_event() -> impl Strategy<Value = u8> {
+    0u8..8
+}
+
+proptest! {
+    /// I2, I3 and I4 hold for any history of events and waits.
+    #[test]
+    fn histories_keep_the_invariants(
+        events in proptest::collection::vec((any_event(), 0i64..40_000, 0u8..3), 1..60),
+        options in proptest::sample::select(vec![
+            "{}", r#"{"timeout_ms":5000}"#, r#"{"expires_at":"+PT1M"}"#, r#"{"pending":true}"#,
+            r#"{"scheduled_at":"+PT10S","retry":{"max_attempts":2,"on_exhaustion":"dead_letter"}}"#,
+        ]),
+    ) {
+        let mut job = job(options);
+        let mut now = NOW;
+        for (i, (kind, wait, who)) in events.into_iter().enumerate() {
+            now += wait;
+            let before = settle(&job, now).into_owned();
+            let holder = match who {
+                0 => Holder::default(),
+                1 => before.lease.as_ref().map(|l| token(&l.token)).unwrap_or_default(),
+                _ => token("stranger"),
+            };
+            let event = match kind {
+                0 | 1 => Event::Claim(lease(&i.to_string(), &job, now)),
+                2 => Event::Ack { holder: holder.clone(), result: None },
+                3 => Event::Nack { holder: holder.clone(), failure: failure(r#"{"code":"x"}"#) },
+                4 => Event::Requeue { holder: holder.clone(), failure: None },
+                5 => Event::Heartbeat { holder: holder.clone(), duration_ms: None },
+                6 => Event::Cancel,
+                _ => Event::Activate,
+            };
+            let claim = matches!(event, Event::Claim(_));
+            let Ok(change) = step(&job, event, now) else { continue };
+            prop_assert_eq!(change.from, before.state);
+            prop_assert!(!before.state.is_terminal(), "a terminal job changed");
+            if claim {
+                prop_assert_eq!(before.state, State::Available);
+                prop_assert_eq!(change.job.attempt, before.attempt + 1);
+            } else {
+                prop_assert_eq!(change.job.attempt, before.attempt);
+                prop_assert!(holder.token.as_deref() != Some("stranger") || (6..8).contains(&kind));
+            }
+            prop_assert_eq!(change.job.lease.is_some(), change.job.state == State::Active);
+            prop_assert_eq!(change.job.due_at.is_some(),
+                            matches!(change.job.state, State::Scheduled | State::Retryable));
+            job = change.job;
+        }
+    }
+}

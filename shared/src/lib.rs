@@ -1,0 +1,26 @@
+//! The engine of ojs-serverless: everything the functions share.
+//!
+//! * [`job`]: pure. The envelope, its validation, the state machine ([`job::step`]) and the clock-driven
+//!   view of a job ([`job::settle`]). Knows nothing of AWS, async or the wall clock.
+//! * [`store`]: DynamoDB, the truth. Every state change is one conditional write.
+//! * [`transport`]: SQS, the continuation. One message per live job says who looks next.
+//! * [`engine`]: one operation per file, written against the two.
+//!
+//! See `docs/architecture.md` for the invariants I1 to I7 that the comments name.
+
+pub mod aws;
+pub mod clock;
+pub mod engine;
+pub mod error;
+pub mod ids;
+pub mod json;
+pub mod job;
+pub mod settings;
+pub mod store;
+pub mod transport;
+
+pub use clock::{Clock, SystemClock};
+pub use engine::Engine;
+pub use error::{Error, ErrorCode, Result};
+pub use ids::{Ids, JobId};
+pub use settings::Settings;

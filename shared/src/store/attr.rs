@@ -1,0 +1,44 @@
+//! Attribute values, short.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// An item as the SDK has it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+pub(super) fn s(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+pub(super) fn n(number: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// Takes a string out of an item.
+pub(super) fn take_s(item: &mut Item, name: &str) -> Option<String> {
+    match item.remove(name)? {
+        AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Reads a number of an item.
+pub(super) fn get_n(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// Size of an item as DynamoDB counts it, bytes: names and values.
+pub(super) fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+}
+
+fn value_size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        // Two digits a byte, and one for the sign and exponent.
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+        _ => 1,
+    }
+}

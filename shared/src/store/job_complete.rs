@@ -1,0 +1,45 @@
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use super::attr::{n, s};
+use super::update::{self, Updated};
+use super::Store;
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::job::{Holder, State};
+use crate::json::Json;
+
+impl Store {
+    /// Completes a job whose lease runs and is `holder`'s: one conditional update, which answers the job as it was.
+    ///
+    /// `nonce` marks this call, so that an SDK retry of it knows its own effect.
+    ///
+    /// # Errors
+    /// The AWS error; the update may have taken effect.
+    pub async fn complete_job(
+        &self,
+        id: &JobId,
+        holder: &Holder,
+        result: Option<&Json>,
+        nonce: u64,
+        now_ms: i64,
+    ) -> Result<Updated> {
+        let mut set = "SET #s = :completed, r = r + :one, xa = :now, #ttl = :ttl, nc = :nonce".to_owned();
+        let mut update = update::fenced(self.update(id), holder);
+        if let Some(result) = result {
+            set.push_str(", re = :result");
+            update = update.expression_attribute_values(":result", s(result.get()));
+        }
+        let update = update
+            // The token stays, to recognise this ack when it comes again.
+            .update_expression(format!("{set} REMOVE lw, lu, vd, xd, rh"))
+            .expression_attribute_names("#s", "s")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":completed", s("completed"))
+            .expression_attribute_values(":active", s("active"))
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":now", n(now_ms))
+            .expression_attribute_values(":nonce", n(nonce))
+            .expression_attribute_values(":ttl", n(self.ttl_s(State::Completed, now_ms)));
+        update::send(update, ReturnValue::AllOld).await
+    }
+}

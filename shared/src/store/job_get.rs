@@ -1,0 +1,40 @@
+use super::job_item::job_of;
+use super::{Store, keys};
+use crate::aws::{Service, service_error};
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::job::Job;
+
+impl Store {
+    /// Reads a job as stored, strongly consistent; `None` when there is none.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn get_job(&self, id: &JobId) -> Result<Option<Job>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::job(id)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
+        answer.item.map(job_of).transpose()
+    }
+
+    /// Asks whether the table answers: one eventually consistent read of nothing.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn ping(&self) -> Result<()> {
+        self.client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::queue("#ping")))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))
+    }
+}

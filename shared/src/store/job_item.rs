@@ -1,0 +1,284 @@
+//! A job as an item. Attribute names are short because every write is billed by the size of the whole item.
+//!
+//! | name | holds | | name | holds |
+//! |---|---|---|---|---|
+//! | `r` | revision | | `s` | state |
+//! | `ty` `q` `a` `m` | type, queue, args, meta | | `p` `tg` `sch` | priority, tags, schema |
+//! | `tm` `vt` | execution and visibility timeout, ms | | `rp` `un` `rl` `x` | retry, unique, rate limit, unknown fields |
+//! | `ca` `ea` `sa` | created, enqueued, started, ms | | `sc`/`sct` `ex`/`ext` | scheduled, expires, ms and text |
+//! | `du` | due, ms | | `n` | attempt |
+//! | `lw` `lt` | worker and token of the lease | | `lu` `vd` `xd` | lease end, its length, execution deadline, ms |
+//! | `rh` | receipt handle | | `er` `pe` `rd` | errors, past errors, retry delay ms |
+//! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
+//! | `ps` | previous state | | `nc` | nonce of the enqueue, ack or cancel |
+//! | `lp` | listing index | | `dup` `dus` | due index |
+//! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::attr::{Item, get_n, n, s, take_s};
+use super::{Store, keys};
+use crate::error::{Error, Result};
+use crate::job::{Job, JobError, Lease, Moment, RetryPolicy, State};
+use crate::json::{Json, raw};
+
+/// An execution deadline from here on means none: the claim adds this to the clock where a job has no timeout.
+pub(super) const NO_DEADLINE_MS: i64 = 1_000_000_000_000_000;
+
+impl Store {
+    /// The item that holds `job`.
+    pub(super) fn item_of(&self, job: &Job) -> Result<Item> {
+        let mut item = keys::job(&job.id);
+        let mut put = |name: &str, value: Option<AttributeValue>| {
+            if let Some(value) = value {
+                item.insert(name.to_owned(), value);
+            }
+        };
+        let json = |value: &Option<Json>| value.as_ref().map(|v| s(v.get()));
+        put("r", Some(n(job.revision)));
+        put("s", Some(s(job.state.as_str())));
+        put("ty", Some(s(&job.job_type)));
+        put("q", Some(s(&job.queue)));
+        put("a", Some(s(job.args.get())));
+        put("m", json(&job.meta));
+        put("p", (job.priority != 0).then(|| n(job.priority)));
+        put("tg", json(&job.tags));
+        put("sch", job.schema.as_ref().map(s));
+        put("tm", job.timeout_ms.map(n));
+        put("vt", job.visibility_timeout_ms.map(n));
+        put("rp", json(&job.retry_given));
+        put("un", json(&job.unique));
+        put("rl", json(&job.rate_limit));
+        put("x", json(&job.extra));
+        put("nc", job.nonce.map(n));
+        put("ca", Some(n(job.created_at)));
+        put("ea", job.enqueued_at.map(n));
+        put("sc", job.scheduled_at.as_ref().map(|at| n(at.at_ms)));
+        put("sct", job.scheduled_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
+        put("ex", job.expires_at.as_ref().map(|at| n(at.at_ms)));
+        put("ext", job.expires_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
+        put("du", job.due_at.map(n));
+        put("n", Some(n(job.attempt)));
+        put("sa", job.started_at.map(n));
+        if let Some(lease) = &job.lease {
+            put("lw", lease.worker.as_ref().map(s));
+            put("lt", Some(s(&lease.token)));
+            put("lu", Some(n(lease.until_ms)));
+            put("vd", Some(n(lease.duration_ms)));
+            put("xd", Some(n(lease.deadline_ms.min(NO_DEADLINE_MS))));
+            put("rh", lease.receipt.as_ref().map(|r| receipt(r)));
+        } else {
+            put("lt", job.ended_lease.as_ref().map(s));
+        }
+        if !job.errors.is_empty() {
+            put("er", Some(s(serde_json::to_string(&job.errors).map_err(Error::internal)?)));
+        }
+        put("pe", (job.past_errors > 0).then(|| n(job.past_errors)));
+        put("rd", job.retry_delay_ms.map(n));
+        put("re", json(&job.result));
+        put("xa", job.completed_at.map(n));
+        put("ka", job.cancelled_at.map(n));
+        put("da", job.discarded_at.map(n));
+        put("ga", job.activated_at.map(n));
+        put("mr", job.retried_at.map(n));
+        put("ps", job.previous_state.map(|state| s(state.as_str())));
+        put("ttl", self.job_ttl_s(job).map(n));
+        let shard = keys::shard(&job.id, self.shards);
+        put("lp", self.listing.then(|| s(keys::listing(&job.queue, shard))));
+        if let Some(due) = job.due_at.filter(|_| job.in_due_index) {
+            put("dup", Some(s(keys::due(shard))));
+            put("dus", Some(n(due)));
+        }
+        if let Some(at) = job.discarded_at.filter(|_| job.dead_letter) {
+            put("dlp", Some(s(keys::dead(shard))));
+            put("dlq", Some(s(keys::dead_in(&job.queue, shard))));
+            put("dls", Some(n(at)));
+        }
+        Ok(item)
+    }
+}
+
+/// Reads a job's item.
+///
+/// # Errors
+/// `internal_error` when an attribute that must be there is not: somebody else wrote to the table.
+pub(super) fn job_of(mut item: Item) -> Result<Job> {
+    let pk = take_s(&mut item, "pk").unwrap_or_default();
+    let id = keys::job_of_pk(&pk).ok_or_else(|| Error::internal(format_args!("item {pk} is not a job")))?;
+    let broken = |name: &str| Error::internal(format_args!("job {id}: attribute '{name}' is missing or unreadable"));
+    let state = take_s(&mut item, "s").and_then(|s| State::parse(&s)).ok_or_else(|| broken("s"))?;
+    let number = |name: &str| get_n(&item, name);
+    let created_at = number("ca").ok_or_else(|| broken("ca"))?;
+    let revision = number("r").and_then(|r| u64::try_from(r).ok()).ok_or_else(|| broken("r"))?;
+    let attempt = number("n").and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
+    let nonce = item.get("nc").and_then(|v| v.as_n().ok()?.parse().ok());
+    let numbers = [
+        "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe",
+    ]
+    .map(number);
+    let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe] = numbers;
+    let in_due_index = item.contains_key("dup");
+    let dead_letter = item.contains_key("dlp");
+    let receipt = item.remove("rh").and_then(receipt_text);
+    let mut text = |name: &str| take_s(&mut item, name);
+    let token = text("lt");
+    let worker = text("lw");
+    let lease = match (state, lu) {
+        (State::Active, Some(until_ms)) => Some(Lease {
+            worker,
+            token: token.clone().ok_or_else(|| broken("lt"))?,
+            until_ms,
+            duration_ms: vd.ok_or_else(|| broken("vd"))?,
+            deadline_ms: xd.filter(|at| *at < NO_DEADLINE_MS).unwrap_or(i64::MAX),
+            receipt,
+        }),
+        (State::Active, None) => return Err(broken("lu")),
+        _ => None,
+    };
+    let retry_given = text("rp").map(raw).transpose()?;
+    let retry = match &retry_given {
+        Some(given) => RetryPolicy::parse("retry", given)?,
+        None => RetryPolicy::default(),
+    };
+    let errors: Vec<JobError> = match text("er") {
+        Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
+        None => Vec::new(),
+    };
+    Ok(Job {
+        job_type: text("ty").ok_or_else(|| broken("ty"))?,
+        queue: text("q").ok_or_else(|| broken("q"))?,
+        args: raw(text("a").ok_or_else(|| broken("a"))?)?,
+        meta: text("m").map(raw).transpose()?,
+        priority: p.unwrap_or(0),
+        tags: text("tg").map(raw).transpose()?,
+        schema: text("sch"),
+        timeout_ms: tm,
+        visibility_timeout_ms: vt,
+        retry,
+        retry_given,
+        unique: text("un").map(raw).transpose()?,
+        rate_limit: text("rl").map(raw).transpose()?,
+        extra: text("x").map(raw).transpose()?,
+        revision,
+        nonce,
+        state,
+        created_at,
+        enqueued_at: ea,
+        scheduled_at: sc.map(|at_ms| Moment { at_ms, text: text("sct") }),
+        expires_at: ex.map(|at_ms| Moment { at_ms, text: text("ext") }),
+        due_at: du,
+        in_due_index,
+        attempt,
+        started_at: sa,
+        ended_lease: token.filter(|_| lease.is_none()),
+        lease,
+        errors,
+        past_errors: pe.and_then(|c| usize::try_from(c).ok()).unwrap_or(0),
+        retry_delay_ms: rd,
+        result: text("re").map(raw).transpose()?,
+        completed_at: xa,
+        cancelled_at: ka,
+        discarded_at: da,
+        activated_at: ga,
+        retried_at: mr,
+        previous_state: text("ps").and_then(|s| State::parse(&s)),
+        dead_letter,
+        id,
+    })
+}
+
+/// A receipt handle as an attribute: AWS's are base64, which takes a quarter less room as bytes.
+pub(super) fn receipt(handle: &str) -> AttributeValue {
+    match STANDARD.decode(handle) {
+        Ok(bytes) if STANDARD.encode(&bytes) == handle => AttributeValue::B(Blob::new(bytes)),
+        _ => s(handle),
+    }
+}
+
+fn receipt_text(value: AttributeValue) -> Option<String> {
+    match value {
+        AttributeValue::B(bytes) => Some(STANDARD.encode(bytes)),
+        AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Ids;
+    use crate::job::{Event, Failure, Holder, parse_enqueue, step};
+    use crate::json::Fields;
+    use crate::settings::Settings;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn store() -> Store {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .build();
+        Store::new(aws_sdk_dynamodb::Client::from_conf(config), &Settings::default())
+    }
+
+    fn same(job: &Job) {
+        let item = store().item_of(job).unwrap();
+        let read = job_of(item.clone()).unwrap();
+        assert_eq!(store().item_of(&read).unwrap(), item);
+        assert_eq!(format!("{read:?}"), format!("{job:?}"));
+    }
+
+    #[test]
+    fn a_job_survives_the_table_in_every_stage() {
+        let body = br#"{"type":"a.b","args":[1.10,"\u00e9"],"meta":{"k":1},"schema":"urn:x","x_a":[1],
+            "options":{"queue":"q.1","priority":-3,"timeout_ms":5000,"visibility_timeout_ms":4000,"tags":["t"],
+            "scheduled_at":"+PT1H","expires_at":"2099-12-31T23:59:59Z","unique":{"keys":["type"]},
+            "rate_limit":{"max_per_second":1},"retry":{"max_attempts":1,"on_exhaustion":"dead_letter"}}}"#;
+        let mut job = parse_enqueue(Fields::from_body(body).unwrap(), NOW, &Ids::new()).unwrap().job;
+        job.in_due_index = true;
+        same(&job);
+        let later = NOW + 3_600_000;
+        for receipt in [Some("plain, not base64"), Some("AAEC/w=="), None] {
+            let lease = Lease {
+                worker: Some("w".into()),
+                token: "t".into(),
+                until_ms: later + 9,
+                duration_ms: 9,
+                deadline_ms: i64::MAX,
+                receipt: receipt.map(str::to_owned),
+            };
+            same(&step(&job, Event::Claim(lease), later).unwrap().job);
+        }
+        let lease = Lease {
+            worker: None,
+            token: "t".into(),
+            until_ms: later + 9_000,
+            duration_ms: 9_000,
+            deadline_ms: later + 5_000,
+            receipt: None,
+        };
+        let active = step(&job, Event::Claim(lease), later).unwrap().job;
+        same(&active);
+        let failure = Failure::parse(&raw(r#"{"code":"x","message":"m","details":{"a":1},"backtrace":["f"]}"#).unwrap());
+        let nack = Event::Nack { holder: Holder::default(), failure: failure.unwrap() };
+        let dead = step(&active, nack, later + 1).unwrap().job;
+        assert!(dead.dead_letter);
+        same(&dead);
+        same(&step(&dead, Event::RetryDead, later + 2).unwrap().job);
+        let ack = Event::Ack { holder: Holder::default(), result: Some(raw("{\"r\": 1.0}").unwrap()) };
+        same(&step(&active, ack, later + 1).unwrap().job);
+        same(&step(&active, Event::Cancel, later + 1).unwrap().job);
+    }
+
+    #[test]
+    fn terminal_jobs_carry_their_ttl() {
+        let body = br#"{"type":"a","args":[]}"#;
+        let job = parse_enqueue(Fields::from_body(body).unwrap(), NOW, &Ids::new()).unwrap().job;
+        assert!(!store().item_of(&job).unwrap().contains_key("ttl"));
+        let job = step(&job, Event::Cancel, NOW).unwrap().job;
+        assert_eq!(get_n(&store().item_of(&job).unwrap(), "ttl"), Some(NOW / 1_000 + 7 * 86_400));
+    }
+}

@@ -1,0 +1,117 @@
+//! Every key of the table. Nothing else builds one.
+//!
+//! No index key is shared by all jobs: each is spread over shards by the job's id, because one key takes 1,000
+//! writes a second at most.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::attr::s;
+use crate::ids::JobId;
+
+/// Sort key of a job's item.
+pub(crate) const JOB_SK: &str = "J";
+/// Sort key of a worker's item.
+const WORKER_SK: &str = "W";
+/// Partition of the queue registry.
+pub(crate) const QUEUES_PK: &str = "QUEUES";
+const JOB_PREFIX: &str = "JOB#";
+
+/// A primary key.
+pub type Key = HashMap<String, AttributeValue>;
+
+fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
+    HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))])
+}
+
+/// A job's item.
+#[must_use]
+pub fn job(id: &JobId) -> Key {
+    key(job_pk(id), JOB_SK)
+}
+
+/// Partition key of a job's item.
+#[must_use]
+pub fn job_pk(id: &JobId) -> String {
+    format!("{JOB_PREFIX}{id}")
+}
+
+/// The id in a job's partition key.
+#[must_use]
+pub fn job_of_pk(pk: &str) -> Option<JobId> {
+    JobId::parse(pk.strip_prefix(JOB_PREFIX)?)
+}
+
+/// One shard of a queue's counters.
+#[must_use]
+pub fn counter(queue: &str, shard: u32) -> Key {
+    key(format!("QUEUE#{queue}"), format!("C#{shard}"))
+}
+
+/// A queue's entry in the registry.
+#[must_use]
+pub fn queue(name: &str) -> Key {
+    key(QUEUES_PK, name)
+}
+
+/// A worker's item.
+#[must_use]
+pub fn worker(id: &str) -> Key {
+    key(format!("WORKER#{id}"), WORKER_SK)
+}
+
+/// The shard of `shards` that a job belongs to (FNV-1a of its id).
+#[must_use]
+pub fn shard(id: &JobId, shards: u32) -> u32 {
+    let hash = id.as_str().bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    hash % shards.max(1)
+}
+
+/// Partition of the due index.
+#[must_use]
+pub fn due(shard: u32) -> String {
+    format!("DUE#{shard}")
+}
+
+/// Partition of the dead-letter index over all queues.
+#[must_use]
+pub fn dead(shard: u32) -> String {
+    format!("DEAD#{shard}")
+}
+
+/// Partition of the dead-letter index of one queue.
+#[must_use]
+pub fn dead_in(queue: &str, shard: u32) -> String {
+    format!("{queue}#{shard}")
+}
+
+/// Partition of the listing index.
+#[must_use]
+pub fn listing(queue: &str, shard: u32) -> String {
+    format!("{queue}#{shard}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Ids;
+
+    #[test]
+    fn a_job_key_reads_back() {
+        let id = Ids::new().job_id(1_700_000_000_000);
+        assert_eq!(job_of_pk(&job_pk(&id)), Some(id));
+        assert_eq!(job_of_pk("QUEUE#x"), None);
+    }
+
+    #[test]
+    fn shards_are_used_evenly() {
+        let ids = Ids::new();
+        let mut counts = [0u32; 4];
+        for _ in 0..4_000 {
+            counts[shard(&ids.job_id(1_700_000_000_000), 4) as usize] += 1;
+        }
+        assert!(counts.iter().all(|c| (800..1_200).contains(c)), "{counts:?}");
+    }
+}

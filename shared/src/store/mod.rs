@@ -1,0 +1,88 @@
+//! DynamoDB: the truth. One file per item kind; keys are built in [`keys`] only; every state change is one
+//! conditional write that names what it saw.
+
+mod attr;
+mod batch_get;
+mod counter;
+mod dead_letter;
+mod due;
+mod job_claim;
+mod job_cancel;
+mod job_complete;
+mod job_extend;
+mod job_get;
+mod job_item;
+mod job_put;
+mod job_replace;
+pub mod keys;
+mod listing;
+mod queue;
+pub mod table;
+mod update;
+mod worker;
+
+pub use counter::Outcome;
+pub use dead_letter::DeadLetterPosition;
+pub use due::DueEntry;
+pub use job_claim::ClaimRequest;
+pub use job_put::Put;
+pub use queue::QueueEntry;
+pub use update::Updated;
+pub use worker::WorkerBeat;
+
+use aws_sdk_dynamodb::Client;
+
+use crate::job::{Job, Retention, State};
+use crate::settings::Settings;
+
+/// Largest item DynamoDB holds, bytes, less a margin for what an update adds.
+pub const MAX_ITEM_BYTES: usize = 400 * 1_024 - 1_024;
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+    retention: Retention,
+    shards: u32,
+    listing: bool,
+}
+
+impl Store {
+    /// The table that `settings` name, reached through `client`.
+    #[must_use]
+    pub fn new(client: Client, settings: &Settings) -> Self {
+        Self {
+            client,
+            table: settings.table.clone(),
+            retention: settings.retention,
+            shards: settings.index_shards,
+            listing: settings.listing_index,
+        }
+    }
+
+    /// Whether jobs enter the listing index.
+    #[must_use]
+    pub fn has_listing(&self) -> bool {
+        self.listing
+    }
+
+    /// When the table may forget a job that ended at `at_ms`, s since the Unix epoch.
+    fn ttl_s(&self, state: State, at_ms: i64) -> i64 {
+        let kept_s = match state {
+            State::Discarded => self.retention.discarded_s,
+            _ => self.retention.completed_s,
+        };
+        at_ms / 1_000 + kept_s
+    }
+
+    fn job_ttl_s(&self, job: &Job) -> Option<i64> {
+        let at_ms = match job.state {
+            State::Completed => job.completed_at,
+            State::Cancelled => job.cancelled_at,
+            State::Discarded => job.discarded_at,
+            _ => None,
+        }?;
+        Some(self.ttl_s(job.state, at_ms))
+    }
+}

@@ -1,0 +1,49 @@
+//! SQS: the continuation. A message says only "somebody look at job X now"; it may come twice, late, out of order, or
+//! for a job that is gone. The store decides what it means.
+
+mod body;
+pub mod names;
+mod queues;
+mod receive;
+mod send;
+mod settle;
+
+pub use body::JobRef;
+pub use receive::Received;
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::Client;
+
+use crate::clock::Clock;
+use crate::settings::Settings;
+use queues::QueueUrls;
+
+/// Longest delay of a message, s.
+pub const MAX_DELAY_S: i64 = 900;
+/// Longest time a message can be hidden, s.
+pub const MAX_HIDDEN_S: i64 = 43_200;
+/// Most messages one receive answers.
+pub const MAX_RECEIVE: usize = 10;
+
+/// The queues.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    client: Client,
+    prefix: String,
+    clock: Arc<dyn Clock>,
+    urls: Arc<QueueUrls>,
+}
+
+impl Transport {
+    /// The queues whose names start with the settings' prefix, reached through `client`.
+    #[must_use]
+    pub fn new(client: Client, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        Self { client, prefix: settings.queue_prefix.clone(), clock, urls: Arc::new(QueueUrls::default()) }
+    }
+
+    /// Forgets all queue URLs; for the local stack's reset.
+    pub fn forget_queues(&self) {
+        self.urls.clear();
+    }
+}

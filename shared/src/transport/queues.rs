@@ -1,0 +1,169 @@
+//! Where the queues are: URLs cached, queues made on first use.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use aws_sdk_sqs::operation::create_queue::CreateQueueError;
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::{Transport, names};
+use crate::aws::{Service, service_error};
+use crate::error::{Error, ErrorCode, Result};
+
+/// How long a process believes that a queue does not exist, ms.
+const ABSENT_MS: i64 = 1_000;
+/// A new queue answers after about a second (AWS documents at least one).
+const NEW_QUEUE_TRIES: u32 = 15;
+const NEW_QUEUE_PAUSE: Duration = Duration::from_millis(200);
+/// SQS's longest, s: an unfetched job must not vanish with its message.
+const RETENTION_S: &str = "1209600";
+/// Native redrive is the safety net, not the retry policy; this is SQS's highest.
+const MAX_RECEIVE_COUNT: u32 = 1_000;
+
+/// What is known of the queues, for the life of the process.
+#[derive(Debug, Default)]
+pub(super) struct QueueUrls {
+    known: RwLock<HashMap<String, Known>>,
+}
+
+#[derive(Debug, Clone)]
+enum Known {
+    Url(String),
+    /// There was none at this ms.
+    Absent(i64),
+}
+
+impl QueueUrls {
+    fn get(&self, queue: &str) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
+    }
+
+    fn set(&self, queue: &str, known: Known) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned(), known);
+    }
+
+    fn forget(&self, queue: &str) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(queue);
+    }
+
+    pub(super) fn clear(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Whether SQS says that the queue is not there.
+pub(super) fn is_missing_queue(error: &impl ProvideErrorMetadata) -> bool {
+    matches!(error.code(), Some("QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue"))
+}
+
+impl Transport {
+    /// Whether this process has used the queue already.
+    #[must_use]
+    pub fn knows(&self, queue: &str) -> bool {
+        matches!(self.urls.get(queue), Some(Known::Url(_)))
+    }
+
+    /// Asks whether SQS answers: one look-up of a queue that need not exist.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn ping(&self) -> Result<()> {
+        self.look_up(&names::main(&self.prefix, "default")).await.map(|_| ())
+    }
+
+    /// The URL of a queue; `None` when it does not exist. Never creates one: a mistyped name in a fetch must not.
+    pub(super) async fn url(&self, queue: &str) -> Result<Option<String>> {
+        match self.urls.get(queue) {
+            Some(Known::Url(url)) => return Ok(Some(url)),
+            Some(Known::Absent(at)) if self.clock.now_ms() - at < ABSENT_MS => return Ok(None),
+            _ => {}
+        }
+        let found = self.look_up(&names::main(&self.prefix, queue)).await?;
+        self.urls.set(queue, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
+        Ok(found)
+    }
+
+    /// The URL of a queue, which is created if need be.
+    pub(super) async fn url_or_create(&self, queue: &str) -> Result<String> {
+        if let Some(Known::Url(url)) = self.urls.get(queue) {
+            return Ok(url);
+        }
+        let url = match self.look_up(&names::main(&self.prefix, queue)).await? {
+            Some(url) => url,
+            None => self.create(queue).await?,
+        };
+        self.urls.set(queue, Known::Url(url.clone()));
+        Ok(url)
+    }
+
+    /// Drops what is known of a queue that turned out not to be there.
+    pub(super) fn forget(&self, queue: &str) {
+        self.urls.forget(queue);
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Option<String>> {
+        match self.client.get_queue_url().queue_name(name).send().await {
+            Ok(answer) => Ok(answer.queue_url),
+            Err(e) if e.as_service_error().is_some_and(is_missing_queue) => Ok(None),
+            Err(e) => Err(service_error(Service::Sqs, "GetQueueUrl", &e)),
+        }
+    }
+
+    /// Creates a queue and its dead-letter queue. Racing callers ask for the same attributes, so all succeed.
+    async fn create(&self, queue: &str) -> Result<String> {
+        let dead_letter = names::dead_letter(&self.prefix, queue);
+        let dead_letter_url = self.create_one(&dead_letter, None).await?;
+        let dead_letter_arn = self.arn(&dead_letter_url).await?;
+        let redrive =
+            format!(r#"{{"deadLetterTargetArn":"{dead_letter_arn}","maxReceiveCount":"{MAX_RECEIVE_COUNT}"}}"#);
+        let url = self.create_one(&names::main(&self.prefix, queue), Some(redrive)).await?;
+        tracing::info!(queue, url, "queue created");
+        Ok(url)
+    }
+
+    async fn create_one(&self, name: &str, redrive: Option<String>) -> Result<String> {
+        let mut create =
+            self.client.create_queue().queue_name(name).attributes(QueueAttributeName::MessageRetentionPeriod, RETENTION_S);
+        if let Some(redrive) = redrive {
+            create = create.attributes(QueueAttributeName::RedrivePolicy, redrive);
+        }
+        match create.send().await {
+            Ok(answer) => answer.queue_url.ok_or_else(|| Error::internal("CreateQueue answered no URL")),
+            Err(e) => match e.as_service_error() {
+                // Somebody made it with other attributes; it will do.
+                Some(CreateQueueError::QueueNameExists(_)) => {
+                    self.look_up(name).await?.ok_or_else(|| service_error(Service::Sqs, "CreateQueue", &e))
+                }
+                Some(CreateQueueError::QueueDeletedRecently(_)) => Err(Error::new(
+                    ErrorCode::BackendUnavailable,
+                    format!("SQS queue '{name}' was deleted less than a minute ago and cannot be made again yet."),
+                )
+                .retry_after(60)),
+                _ => Err(service_error(Service::Sqs, "CreateQueue", &e)),
+            },
+        }
+    }
+
+    async fn arn(&self, url: &str) -> Result<String> {
+        let mut attempt = 1;
+        loop {
+            let attributes = self.client.get_queue_attributes().queue_url(url);
+            match attributes.attribute_names(QueueAttributeName::QueueArn).send().await {
+                Ok(answer) => {
+                    let arn = answer.attributes.and_then(|mut a| a.remove(&QueueAttributeName::QueueArn));
+                    return arn.ok_or_else(|| Error::internal("GetQueueAttributes answered no ARN"));
+                }
+                Err(e) if attempt < NEW_QUEUE_TRIES && e.as_service_error().is_some_and(is_missing_queue) => {
+                    attempt += 1;
+                    tokio::time::sleep(NEW_QUEUE_PAUSE).await;
+                }
+                Err(e) => return Err(service_error(Service::Sqs, "GetQueueAttributes", &e)),
+            }
+        }
+    }
+}
+
+/// Tries that a send to a queue may take while the queue is new, and the pause between them.
+pub(super) const NEW_QUEUE: (u32, Duration) = (NEW_QUEUE_TRIES, NEW_QUEUE_PAUSE);

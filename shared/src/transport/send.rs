@@ -1,0 +1,50 @@
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
+
+use super::queues::{NEW_QUEUE, is_missing_queue};
+use super::{JobRef, MAX_DELAY_S, Transport};
+use crate::aws::{Service, service_error};
+use crate::error::Result;
+
+impl Transport {
+    /// Sends one message about a job to its queue, visible after `delay_s` (0 to 900 s). Creates the queue if need be.
+    ///
+    /// # Errors
+    /// The AWS error; the message may have been sent.
+    pub async fn send(&self, job: &JobRef, delay_s: i64) -> Result<()> {
+        let (tries, pause) = NEW_QUEUE;
+        let was_known = self.knows(&job.queue);
+        for attempt in 1..=tries {
+            let url = self.url_or_create(&job.queue).await?;
+            match self.send_to(url, job, delay_s).await {
+                Ok(_) => return Ok(()),
+                Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
+                    // Either it is so new that SQS does not know it yet, or somebody deleted it behind our back.
+                    if was_known && attempt == 1 {
+                        self.forget(&job.queue);
+                    } else {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                Err(e) => return Err(service_error(Service::Sqs, "SendMessage", &e)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_to(
+        &self,
+        url: String,
+        job: &JobRef,
+        delay_s: i64,
+    ) -> std::result::Result<SendMessageOutput, SdkError<SendMessageError>> {
+        let delay_s = i32::try_from(delay_s.clamp(0, MAX_DELAY_S)).unwrap_or(0);
+        self.client
+            .send_message()
+            .queue_url(url)
+            .message_body(job.to_body())
+            .set_delay_seconds((delay_s > 0).then_some(delay_s))
+            .send()
+            .await
+    }
+}
