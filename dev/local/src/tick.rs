@@ -12,14 +12,16 @@ pub(crate) async fn every_second(engine: Arc<Engine>, mut stop: watch::Receiver<
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let stopped = tokio::select! {
             // Fails when the stack is dropped, which ends it too.
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = interval.tick() => {
-                if let Err(error) = engine.promote(PAGES).await {
-                    tracing::warn!(%error, "tick failed; the next one goes on");
-                }
-            }
+            changed = stop.changed() => changed.is_err() || *stop.borrow(),
+            _ = interval.tick() => false,
+        };
+        if stopped {
+            return;
+        }
+        if let Err(error) = engine.promote(PAGES).await {
+            tracing::warn!(%error, "tick failed; the next one goes on");
         }
     }
 }
