@@ -25,7 +25,7 @@ export LOCKED := $(if $(CI),--locked)
 
 # --bin and not -p throughout: the features are then those of the whole workspace, and all targets share what is compiled.
 run_bin = cargo run $(LOCKED) --bin
-conformance = python3 tools/conformance.py $(run_bin) ojs-conformance -- --suites
+conformance = $(run_bin) ojs-conformance -- --suites
 
 .PHONY: help
 help: ## List the targets

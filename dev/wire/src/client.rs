@@ -28,7 +28,7 @@ struct State {
     latency: Duration,
     metered: bool,
     plan: Option<Plan>,
-    /// Calls since the plan was made.
+    /// Calls under the plan.
     count: usize,
     calls: Vec<Call>,
     logging: bool,
@@ -66,11 +66,15 @@ impl Wire {
         state.count = 0;
     }
 
-    /// Ends the disturbance; answers how many calls there were since it began.
-    pub fn calm(&self) -> usize {
-        let mut state = self.state();
-        state.plan = None;
-        std::mem::take(&mut state.count)
+    /// Ends the disturbance.
+    pub fn calm(&self) {
+        self.state().plan = None;
+    }
+
+    /// How many calls there were under the last disturbance.
+    #[must_use]
+    pub fn disturbed_calls(&self) -> usize {
+        self.state().count
     }
 
     /// Takes the log.
@@ -87,7 +91,9 @@ impl Wire {
     fn next(&self) -> (Option<Fault>, Duration, bool) {
         let mut state = self.state();
         let fault = state.plan.and_then(|plan| plan.fault_of(state.count));
-        state.count += 1;
+        if state.plan.is_some() {
+            state.count += 1;
+        }
         (fault, state.latency, state.metered)
     }
 

@@ -22,10 +22,10 @@ pub struct JobEvent {
     pub data: Map<String, Value>,
 }
 
-/// The event types a feed can hold.
+/// The event types a feed can hold, in the order in which they can follow each other.
 pub const EVENT_TYPES: [&str; 9] = [
-    "job.enqueued",
     "job.scheduled",
+    "job.enqueued",
     "job.started",
     "job.failed",
     "job.retrying",
@@ -100,6 +100,8 @@ fn event_id(job: &Job, kind: &str, at_ms: i64, attempt: u32) -> String {
     }
     let mut random = [0; 10];
     random.copy_from_slice(&hash.to_be_bytes()[..10]);
+    // What follows from what within one ms: the version takes the other half of this byte.
+    random[0] = EVENT_TYPES.iter().position(|known| *known == kind).map_or(15, |rank| u8::try_from(rank).unwrap_or(15));
     let uuid = uuid::Builder::from_unix_timestamp_millis(u64::try_from(at_ms).unwrap_or(0), &random).into_uuid();
     format!("evt_{}", uuid.hyphenated())
 }

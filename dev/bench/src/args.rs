@@ -1,0 +1,63 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Cost and speed benchmarks of the engine on the local AWS.
+#[derive(Debug, Parser)]
+pub(crate) struct Args {
+    /// What to run; everything by default.
+    #[command(subcommand)]
+    pub(crate) part: Option<Part>,
+    /// Where cost.json and speed.json go.
+    #[arg(long, global = true, default_value = "target/bench")]
+    pub(crate) out: PathBuf,
+    /// Seconds per cell of the speed table.
+    #[arg(long, global = true, default_value = "3", value_parser = seconds)]
+    seconds: Duration,
+    /// Fewer repetitions and short cells: does it run at all?
+    #[arg(long, global = true)]
+    pub(crate) quick: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum Part {
+    /// AWS calls, write and read units of each operation; fails when a budget is exceeded.
+    Cost,
+    /// Rates and latencies, beside the same AWS calls issued bare.
+    Speed,
+    /// Both.
+    All,
+}
+
+impl Args {
+    /// How long each cell of the speed table is measured.
+    pub(crate) fn cell(&self) -> Duration {
+        if self.quick { self.seconds.min(Duration::from_millis(500)) } else { self.seconds }
+    }
+
+    /// How often a counted operation is repeated. The counts hardly vary: only digits do.
+    pub(crate) fn repetitions(&self) -> usize {
+        if self.quick { 3 } else { 20 }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.1..=600.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
+        _ => Err("must be a number from 0.1 to 600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,131 @@
+//! What operations may take: the numbers of the design (section 5, "Operations and their budget") and of the issue.
+
+use crate::cost::Row;
+
+/// Counts are means of whole numbers.
+const EPSILON: f64 = 1e-6;
+
+/// The most that one operation may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    operation: &'static str,
+    /// Args up to which `wcu` holds; the calls hold for all sizes.
+    args_bytes: usize,
+    listing_index: bool,
+    dynamodb_calls: f64,
+    sqs_calls: f64,
+    wcu: f64,
+}
+
+const fn listed(operation: &'static str, dynamodb_calls: f64, sqs_calls: f64, wcu: f64) -> Budget {
+    Budget { operation, args_bytes: 200, listing_index: true, dynamodb_calls, sqs_calls, wcu }
+}
+
+const fn unlisted(operation: &'static str, dynamodb_calls: f64, sqs_calls: f64, wcu: f64) -> Budget {
+    Budget { listing_index: false, ..listed(operation, dynamodb_calls, sqs_calls, wcu) }
+}
+
+#[rustfmt::skip]
+pub(crate) const BUDGETS: &[Budget] = &[
+    // Issue: "enqueue 1 WCU (2 with the listing index) + 1 SQS call"; design: Put and SendMessage.
+    unlisted("enqueue", 1.0, 1.0, 1.0),
+    listed("enqueue", 1.0, 1.0, 2.0),
+    // Design: SQS delays what waits 900 s or less, so this is an enqueue like any other.
+    listed("enqueue_scheduled", 1.0, 1.0, 2.0),
+    // Design: "later than 900 s: Put with due key, 2 (+1)", and no message.
+    listed("enqueue_due_index", 1.0, 0.0, 3.0),
+    // Design: the same two calls, the put first.
+    listed("enqueue_client_id", 1.0, 1.0, 2.0),
+    // Design: "get: Get (strong), 0".
+    listed("get", 1.0, 0.0, 0.0),
+    // Issue: "fetch of one 1 WCU + 1".
+    listed("fetch_one", 1.0, 1.0, 1.0),
+    // Design: "fetch of N: ReceiveMessage per 10, then N conditional Updates, N".
+    listed("fetch_ten", 1.0, 0.1, 1.0),
+    // Design: one ReceiveMessage finds nothing; queue settings are cached.
+    listed("fetch_empty", 0.0, 1.0, 0.0),
+    // Issue: "ack 2 WCU + 1"; design: conditional Update, then DeleteMessage and counter.
+    listed("ack", 2.0, 1.0, 2.0),
+    listed("ack_with_token", 2.0, 1.0, 2.0),
+    // Design: "nack, retry: conditional Update, then requeue, 1"; the requeue is SendMessage, then DeleteMessage.
+    listed("nack_retry", 1.0, 2.0, 1.0),
+    // Design: "Requeue now: ChangeMessageVisibility 0" after one conditional Update.
+    listed("nack_requeue", 1.0, 1.0, 1.0),
+    // Design: "heartbeat of J jobs: J x {conditional Update, ChangeMessageVisibility} + worker item, J + 1".
+    listed("heartbeat_one", 2.0, 1.0, 2.0),
+    listed("heartbeat_ten", 1.1, 1.0, 1.1),
+    listed("heartbeat_ten_total", 11.0, 10.0, 11.0),
+    // Issue: "the cycle <= 5 WCU at 200 B with the listing index on"; design: "at most 4 write units, 5 with the
+    // listing index". Calls: the sum of the three paths.
+    unlisted("cycle", 4.0, 3.0, 4.0),
+    listed("cycle", 4.0, 3.0, 5.0),
+];
+
+/// One sentence per budget that a row exceeds.
+pub(crate) fn excesses(rows: &[Row]) -> Vec<String> {
+    rows.iter().flat_map(|row| BUDGETS.iter().flat_map(move |budget| budget.excess(row))).collect()
+}
+
+impl Budget {
+    fn excess(&self, row: &Row) -> Vec<String> {
+        if self.operation != row.operation || self.listing_index != row.listing_index {
+            return Vec::new();
+        }
+        let wcu = if row.args_bytes <= self.args_bytes { self.wcu } else { f64::INFINITY };
+        [
+            ("DynamoDB calls", row.dynamodb_calls, self.dynamodb_calls),
+            ("SQS calls", row.sqs_calls, self.sqs_calls),
+            ("WCU", row.wcu, wcu),
+        ]
+        .into_iter()
+        .filter(|(_, found, most)| *found > most + EPSILON)
+        .map(|(what, found, most)| {
+            let listing = if row.listing_index { "on" } else { "off" };
+            format!(
+                "{} at {} B, listing index {listing}: {found} {what}, budget {most}; calls: {}",
+                row.operation,
+                row.args_bytes,
+                row.actions.join(", ")
+            )
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Operation;
+
+    fn row(args_bytes: usize, wcu: f64) -> Row {
+        Row {
+            operation: "cycle".to_owned(),
+            args_bytes,
+            listing_index: true,
+            dynamodb_calls: 4.0,
+            sqs_calls: 3.0,
+            wcu,
+            rcu: 0.0,
+            dynamodb_bytes: 0.0,
+            sqs_bytes: 0.0,
+            repetitions: 1,
+            actions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn write_units_count_at_200_bytes_and_calls_always() {
+        assert!(excesses(&[row(200, 5.0), row(10_240, 33.0)]).is_empty());
+        assert_eq!(excesses(&[row(200, 5.05)]).len(), 1);
+        let gained = Row { dynamodb_calls: 4.1, ..row(10_240, 33.0) };
+        assert_eq!(excesses(&[gained]).len(), 1);
+    }
+
+    #[test]
+    fn every_budget_is_measured() {
+        for budget in BUDGETS {
+            let measured = |operation: &Operation| operation.name() == budget.operation;
+            assert!(Operation::ALL.iter().any(measured), "{}", budget.operation);
+        }
+    }
+}

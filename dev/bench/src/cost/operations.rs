@@ -1,0 +1,275 @@
+//! What is counted. Each operation sets up what it needs, unseen, and then runs once before the meter.
+
+use ojs_core::Ids;
+use ojs_core::engine::{Ack, DeadLetterQuery, EventQuery, Heartbeat, Nack, Override};
+use ojs_core::job::Job;
+use ojs_core::json::Fields;
+use serde_json::json;
+
+use super::meter::Meter;
+use super::tally::Tally;
+use crate::Outcome;
+use crate::lab::{WORKER, ack, fetch, holder, nack, token};
+
+/// Jobs in a batch of `*_ten` and in a page of dead letters.
+const TEN: usize = 10;
+/// Jobs in the feed and in a tick.
+const TWENTY: usize = 20;
+
+macro_rules! operations {
+    ($($variant:ident => $name:literal,)*) => {
+        /// An operation of the engine.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Operation { $($variant,)* }
+
+        impl Operation {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in the results.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    Enqueue => "enqueue",
+    EnqueueScheduled => "enqueue_scheduled",
+    EnqueueDueIndex => "enqueue_due_index",
+    EnqueueClientId => "enqueue_client_id",
+    Get => "get",
+    FetchOne => "fetch_one",
+    FetchTen => "fetch_ten",
+    FetchEmpty => "fetch_empty",
+    Ack => "ack",
+    AckWithToken => "ack_with_token",
+    NackRetry => "nack_retry",
+    NackDiscard => "nack_discard",
+    NackDeadLetter => "nack_dead_letter",
+    NackRequeue => "nack_requeue",
+    HeartbeatOne => "heartbeat_one",
+    HeartbeatTen => "heartbeat_ten",
+    HeartbeatTenTotal => "heartbeat_ten_total",
+    CancelAvailable => "cancel_available",
+    CancelActive => "cancel_active",
+    DeadLetterList => "dead_letter_list",
+    DeadLetterRetry => "dead_letter_retry",
+    DeadLetterDelete => "dead_letter_delete",
+    Activate => "activate",
+    ListQueues => "list_queues",
+    Events => "events",
+    Health => "health",
+    Promote => "promote",
+    Cycle => "cycle",
+}
+
+impl Operation {
+    /// A queue of its own, so that no operation meets another's jobs.
+    fn queue(self) -> String {
+        self.name().replace('_', "-")
+    }
+
+    /// Whether its set-up is many calls long: it is repeated less.
+    pub(crate) fn is_heavy(self) -> bool {
+        matches!(self, Self::FetchTen | Self::HeartbeatTen | Self::HeartbeatTenTotal | Self::Promote)
+    }
+
+    /// Runs it once before the meter.
+    pub(crate) async fn run(self, meter: &Meter) -> Outcome<Tally> {
+        match self {
+            Self::Enqueue => self.enqueue(meter, json!({})).await,
+            Self::EnqueueScheduled => self.enqueue(meter, json!({"scheduled_at": "+PT60S"})).await,
+            Self::EnqueueDueIndex => self.enqueue(meter, json!({"scheduled_at": "+PT1H"})).await,
+            Self::EnqueueClientId => self.enqueue_client_id(meter).await,
+            Self::Get => self.get(meter).await,
+            Self::FetchOne => self.fetch(meter, 1).await,
+            Self::FetchTen => self.fetch(meter, TEN).await,
+            Self::FetchEmpty => self.fetch_empty(meter).await,
+            Self::Ack | Self::AckWithToken => self.ack(meter).await,
+            // Long enough that the retry does not meet the next repetition's fetch.
+            Self::NackRetry => self.nack(meter, json!({"initial_interval": "PT1M"})).await,
+            Self::NackDiscard => self.nack(meter, json!({"max_attempts": 1})).await,
+            Self::NackDeadLetter => {
+                self.nack(meter, json!({"max_attempts": 1, "on_exhaustion": "dead_letter"})).await
+            }
+            Self::NackRequeue => self.nack_requeue(meter).await,
+            Self::HeartbeatOne => self.heartbeat(meter, 1).await,
+            Self::HeartbeatTen => Ok(self.heartbeat(meter, TEN).await?.per(TEN)),
+            Self::HeartbeatTenTotal => self.heartbeat(meter, TEN).await,
+            Self::CancelAvailable | Self::CancelActive => self.cancel(meter).await,
+            Self::DeadLetterList => self.dead_letter_list(meter).await,
+            Self::DeadLetterRetry => self.dead_letter_retry(meter).await,
+            Self::DeadLetterDelete => self.dead_letter_delete(meter).await,
+            Self::Activate => self.activate(meter).await,
+            Self::ListQueues => Ok(meter.count(meter.lab.engine.list_queues(None, 50)).await?.1),
+            Self::Events => self.events(meter).await,
+            Self::Health => {
+                let health = async { Ok(meter.lab.engine.health().await) };
+                Ok(meter.count(health).await?.1)
+            }
+            Self::Promote => self.promote(meter).await,
+            Self::Cycle => self.cycle(meter).await,
+        }
+    }
+
+    async fn enqueue(self, meter: &Meter, options: serde_json::Value) -> Outcome<Tally> {
+        let request = meter.lab.request(&self.queue(), &options)?;
+        Ok(meter.count(meter.lab.engine.enqueue(request)).await?.1)
+    }
+
+    async fn enqueue_client_id(self, meter: &Meter) -> Outcome<Tally> {
+        let id = Ids::new().job_id(meter.lab.engine.now_ms());
+        let mut body = meter.lab.body(&self.queue(), &json!({}));
+        body["id"] = id.as_str().into();
+        let request = Fields::from_body(body.to_string().as_bytes())?;
+        Ok(meter.count(meter.lab.engine.enqueue(request)).await?.1)
+    }
+
+    async fn get(self, meter: &Meter) -> Outcome<Tally> {
+        let job = meter.lab.enqueue(&self.queue(), &json!({})).await?;
+        Ok(meter.count(meter.lab.engine.get(&job.id)).await?.1)
+    }
+
+    async fn fetch(self, meter: &Meter, count: usize) -> Outcome<Tally> {
+        let queue = self.queue();
+        for _ in 0..count {
+            meter.lab.enqueue(&queue, &json!({})).await?;
+        }
+        let (jobs, tally) = meter.count(meter.lab.engine.fetch(fetch(&queue, count))).await?;
+        expect(jobs.len() == count, "the fetch answers all jobs")?;
+        Ok(tally.per(count))
+    }
+
+    async fn fetch_empty(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        if !meter.lab.engine.transport().knows(&queue) {
+            meter.lab.enqueue(&queue, &json!({})).await?;
+            meter.lab.work_off(&queue).await?;
+        }
+        let (jobs, tally) = meter.count(meter.lab.engine.fetch(fetch(&queue, 1))).await?;
+        expect(jobs.is_empty(), "the queue is empty")?;
+        Ok(tally)
+    }
+
+    async fn ack(self, meter: &Meter) -> Outcome<Tally> {
+        let job = meter.lab.active(&self.queue(), &json!({})).await?;
+        let ack = match self {
+            Self::AckWithToken => Ack { holder: holder(&job), ..ack(&job) },
+            _ => ack(&job),
+        };
+        Ok(meter.count(meter.lab.engine.ack(ack)).await?.1)
+    }
+
+    async fn nack(self, meter: &Meter, retry: serde_json::Value) -> Outcome<Tally> {
+        let job = meter.lab.active(&self.queue(), &json!({"retry": retry})).await?;
+        Ok(meter.count(meter.lab.engine.nack(nack(&job)?)).await?.1)
+    }
+
+    async fn nack_requeue(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let job = meter.lab.active(&queue, &json!({})).await?;
+        let nack = Nack { requeue: true, failure: None, ..nack(&job)? };
+        let (_, tally) = meter.count(meter.lab.engine.nack(nack)).await?;
+        meter.lab.work_off(&queue).await?;
+        Ok(tally)
+    }
+
+    async fn heartbeat(self, meter: &Meter, count: usize) -> Outcome<Tally> {
+        let mut jobs = Vec::new();
+        for _ in 0..count {
+            let job = meter.lab.active(&self.queue(), &json!({})).await?;
+            jobs.push((job.id.clone(), token(&job)));
+        }
+        let beat = Heartbeat { worker_id: WORKER.to_owned(), jobs, visibility_ms: None };
+        let (beaten, tally) = meter.count(meter.lab.engine.heartbeat(beat)).await?;
+        expect(beaten.extended.len() == count, "the heartbeat extends all jobs")?;
+        Ok(tally)
+    }
+
+    async fn cancel(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let job = match self {
+            Self::CancelActive => meter.lab.active(&queue, &json!({})).await?,
+            _ => meter.lab.enqueue(&queue, &json!({})).await?,
+        };
+        Ok(meter.count(meter.lab.engine.cancel(&job.id)).await?.1)
+    }
+
+    async fn dead_letter_list(self, meter: &Meter) -> Outcome<Tally> {
+        let query = || DeadLetterQuery { queue: Some(self.queue()), limit: TEN, ..DeadLetterQuery::default() };
+        let there = meter.lab.engine.list_dead_letters(query()).await?.jobs.len();
+        for _ in there..TEN {
+            meter.lab.dead_letter(&self.queue()).await?;
+        }
+        let (page, tally) = meter.count(meter.lab.engine.list_dead_letters(query())).await?;
+        expect(page.jobs.len() == TEN, "the page is full")?;
+        Ok(tally)
+    }
+
+    async fn dead_letter_retry(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let job = meter.lab.dead_letter(&queue).await?;
+        let change = Override::default();
+        let (_, tally) = meter.count(meter.lab.engine.retry_dead_letter(&job.id, &change)).await?;
+        meter.lab.work_off(&queue).await?;
+        Ok(tally)
+    }
+
+    async fn dead_letter_delete(self, meter: &Meter) -> Outcome<Tally> {
+        let job = meter.lab.dead_letter(&self.queue()).await?;
+        Ok(meter.count(meter.lab.engine.delete_dead_letter(&job.id)).await?.1)
+    }
+
+    async fn activate(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let job = meter.lab.enqueue(&queue, &json!({"pending": true})).await?;
+        let (_, tally) = meter.count(meter.lab.engine.activate(&job.id)).await?;
+        meter.lab.work_off(&queue).await?;
+        Ok(tally)
+    }
+
+    async fn events(self, meter: &Meter) -> Outcome<Tally> {
+        let query = || EventQuery { queues: vec![self.queue()], limit: 100, ..EventQuery::default() };
+        let there = meter.lab.engine.events(query()).await?.events.len();
+        for _ in there..TWENTY {
+            meter.lab.enqueue(&self.queue(), &json!({})).await?;
+        }
+        let (page, tally) = meter.count(meter.lab.engine.events(query())).await?;
+        expect(page.events.len() == TWENTY, "each job shows one event")?;
+        Ok(tally)
+    }
+
+    async fn promote(self, meter: &Meter) -> Outcome<Tally> {
+        // Others have left jobs in the due index.
+        while meter.later.promote(1).await?.sent > 0 {}
+        for _ in 0..TWENTY {
+            meter.lab.enqueue(&self.queue(), &json!({"scheduled_at": "+PT1H"})).await?;
+        }
+        let (promoted, tally) = meter.count(meter.later.promote(1)).await?;
+        expect(promoted.sent == TWENTY, "the tick sends all jobs")?;
+        Ok(tally.per(TWENTY))
+    }
+
+    async fn cycle(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let request = meter.lab.request(&queue, &json!({}))?;
+        let engine = &meter.lab.engine;
+        let cycle = async {
+            engine.enqueue(request).await?;
+            let jobs: Vec<Job> = engine.fetch(fetch(&queue, 1)).await?;
+            for job in &jobs {
+                engine.ack(ack(job)).await?;
+            }
+            Ok(jobs.len())
+        };
+        let (done, tally) = meter.count(cycle).await?;
+        expect(done == 1, "the cycle fetches its job")?;
+        Ok(tally)
+    }
+}
+
+/// A benchmark that does not do what it says must not be believed.
+fn expect(holds: bool, what: &str) -> Outcome<()> {
+    if holds { Ok(()) } else { Err(format!("does not hold: {what}").into()) }
+}

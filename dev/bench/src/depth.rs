@@ -1,0 +1,181 @@
+//! How many round trips deep each path is: what a user on AWS feels. Every AWS call is delayed by a fixed time, so that
+//! a path's time, divided by it, is its depth.
+
+use std::time::{Duration, Instant};
+
+use ojs_core::Settings;
+use ojs_core::engine::Heartbeat;
+use ojs_wire::Wire;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::args::Args;
+use crate::lab::{Lab, WORKER, ack, fetch, nack, token};
+use crate::speed::{ARGS_BYTES, Sample};
+use crate::stage::Stage;
+
+/// What each AWS call is delayed by.
+const LATENCY: Duration = Duration::from_millis(10);
+/// Issue: "p50 within 15 % of depth x 10 ms".
+const MAX_DEVIATION: f64 = 0.15;
+/// Runs that nobody records: connections are opened.
+const WARM_UP: usize = 3;
+
+/// A path and its goal in round trips.
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    operation: &'static str,
+    /// `None` where neither issue nor design sets one.
+    goal: Option<u32>,
+}
+
+const fn path(operation: &'static str, goal: Option<u32>) -> Path {
+    Path { operation, goal }
+}
+
+/// Issue: "enqueue 1, fetch 2, ack 2, heartbeat 2"; design: get is one read.
+const PATHS: [Path; 7] = [
+    path("enqueue", Some(1)),
+    path("fetch_one", Some(2)),
+    path("ack", Some(2)),
+    path("heartbeat_one", Some(2)),
+    path("get", Some(1)),
+    path("nack_retry", None),
+    path("cancel_available", None),
+];
+
+/// How deep one path is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Depth {
+    operation: &'static str,
+    p50_us: f64,
+    /// p50 in injected latencies.
+    round_trips: f64,
+    goal: Option<u32>,
+    expected_us: Option<f64>,
+    /// From what the goal would take.
+    deviation: Option<f64>,
+    /// From what the goal would take at the p50 of one bare call on the same wire.
+    deviation_measured: Option<f64>,
+}
+
+pub(crate) async fn run(args: &Args) -> Outcome<Vec<Depth>> {
+    let stage = Stage::start().await?;
+    let wire = Wire::new();
+    let settings = Settings { table: "depth".to_owned(), queue_prefix: "depth".to_owned(), ..Settings::default() };
+    let lab = Lab::start(&stage, &settings, wire.http_client(), ARGS_BYTES).await?;
+    let repetitions = if args.quick { 10 } else { 50 };
+    // A single call shows what the injected latency really is: timers are late.
+    let one_us = p50_us(&lab, &wire, "ping", repetitions).await?;
+    let mut depths = Vec::new();
+    for Path { operation, goal } in PATHS {
+        let p50_us = p50_us(&lab, &wire, operation, repetitions).await?;
+        let latency_us = LATENCY.as_secs_f64() * 1e6;
+        let expected_us = goal.map(|goal| f64::from(goal) * latency_us);
+        let measured_us = goal.map(|goal| f64::from(goal) * one_us);
+        let off = |expected: f64| thousandths(p50_us / expected - 1.0);
+        depths.push(Depth {
+            operation,
+            p50_us,
+            round_trips: thousandths(p50_us / latency_us),
+            goal,
+            expected_us,
+            deviation: expected_us.map(off),
+            deviation_measured: measured_us.map(off),
+        });
+    }
+    stage.stop().await;
+    Ok(depths)
+}
+
+pub(crate) fn print(depths: &[Depth]) {
+    println!("\nDepth: 1 client, every AWS call delayed by {} ms", LATENCY.as_millis());
+    println!(
+        "{:<17} {:>8} {:>11} {:>5} {:>10} {:>22}",
+        "operation", "p50 ms", "round trips", "goal", "deviation", "from measured latency"
+    );
+    for depth in depths {
+        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:+.1} %", share * 100.0));
+        println!(
+            "{:<17} {:>8.2} {:>11.2} {:>5} {:>10} {:>22}",
+            depth.operation,
+            depth.p50_us / 1_000.0,
+            depth.round_trips,
+            depth.goal.map_or("-".to_owned(), |goal| goal.to_string()),
+            percent(depth.deviation),
+            percent(depth.deviation_measured)
+        );
+        if depth.deviation.is_some_and(|deviation| deviation.abs() > MAX_DEVIATION) {
+            eprintln!("warning: {} is more than {} % off its goal", depth.operation, MAX_DEVIATION * 100.0);
+        }
+    }
+}
+
+/// One sentence per path that takes a round trip more than its goal.
+pub(crate) fn too_deep(depths: &[Depth]) -> Vec<String> {
+    let too_deep = depths.iter().filter(|d| d.goal.is_some_and(|goal| d.round_trips > f64::from(goal) + 0.5));
+    too_deep.map(|d| format!("{} takes {} round trips, goal {}", d.operation, d.round_trips, d.goal.unwrap_or(0))).collect()
+}
+
+async fn p50_us(lab: &Lab, wire: &Wire, operation: &str, repetitions: usize) -> Outcome<f64> {
+    let mut sample = Sample::new()?;
+    for repetition in 0..WARM_UP + repetitions {
+        let latency = once(lab, wire, operation).await?;
+        if repetition >= WARM_UP {
+            sample.add(latency);
+        }
+    }
+    Ok(sample.quantile_us(0.5))
+}
+
+/// Sets up without latency, then takes the time of the operation with it.
+async fn once(lab: &Lab, wire: &Wire, operation: &str) -> Outcome<Duration> {
+    let engine = &lab.engine;
+    let queue = operation.replace('_', "-");
+    let none = json!({});
+    match operation {
+        "ping" => timed(wire, engine.store().ping()).await,
+        "enqueue" => timed(wire, engine.enqueue(lab.request(&queue, &none)?)).await,
+        "fetch_one" => {
+            lab.enqueue(&queue, &none).await?;
+            timed(wire, engine.fetch(fetch(&queue, 1))).await
+        }
+        "ack" => {
+            let job = lab.active(&queue, &none).await?;
+            timed(wire, engine.ack(ack(&job))).await
+        }
+        "heartbeat_one" => {
+            let job = lab.active(&queue, &none).await?;
+            let jobs = vec![(job.id.clone(), token(&job))];
+            timed(wire, engine.heartbeat(Heartbeat { worker_id: WORKER.to_owned(), jobs, visibility_ms: None })).await
+        }
+        "get" => {
+            let job = lab.enqueue(&queue, &none).await?;
+            timed(wire, engine.get(&job.id)).await
+        }
+        "nack_retry" => {
+            let job = lab.active(&queue, &json!({"retry": {"initial_interval": "PT1M"}})).await?;
+            timed(wire, engine.nack(nack(&job)?)).await
+        }
+        "cancel_available" => {
+            let job = lab.enqueue(&queue, &none).await?;
+            timed(wire, engine.cancel(&job.id)).await
+        }
+        other => Err(format!("no such path: {other}").into()),
+    }
+}
+
+async fn timed<T>(wire: &Wire, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<Duration> {
+    wire.set_latency(LATENCY);
+    let started = Instant::now();
+    let answer = operation.await;
+    let latency = started.elapsed();
+    wire.set_latency(Duration::ZERO);
+    answer?;
+    Ok(latency)
+}
+
+fn thousandths(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}

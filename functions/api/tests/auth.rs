@@ -1,0 +1,135 @@
+//! Nothing is answered without a key but 401, and any of the keys opens everything.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use axum::body::Body;
+use http::Request;
+use ojs_api::auth::ApiKeys;
+use ojs_testkit::{Answer, Http, TestStack};
+use serde_json::json;
+use support::*;
+
+fn keys() -> ApiKeys {
+    ApiKeys::from_lookup(|name| (name == "OJS_API_KEY").then(|| "first-key-1, second-key-2".to_owned())).unwrap()
+}
+
+/// Every route of the router, and some that are none.
+fn routes() -> Vec<(&'static str, String)> {
+    let mut routes: Vec<(&str, String)> = [
+        ("GET", "/ojs/manifest"),
+        ("GET", "/ojs/v1/health"),
+        ("HEAD", "/ojs/v1/health"),
+        ("POST", JOBS),
+        ("POST", FETCH),
+        ("POST", ACK),
+        ("POST", NACK),
+        ("POST", HEARTBEAT),
+        ("GET", DEAD),
+        ("GET", QUEUES),
+        ("GET", EVENTS),
+        ("GET", "/"),
+        ("GET", "/nowhere"),
+        ("POST", "/ojs/v1/nowhere"),
+        ("PATCH", JOBS),
+        ("OPTIONS", JOBS),
+        ("ASSERT", JOBS),
+    ]
+    .map(|(method, path)| (method, path.to_owned()))
+    .into();
+    routes.extend([
+        ("GET", job_path(NOBODY)),
+        ("DELETE", job_path(NOBODY)),
+        ("POST", format!("{JOBS}/{NOBODY}/activate")),
+        ("DELETE", format!("{DEAD}/{NOBODY}")),
+        ("POST", format!("{DEAD}/{NOBODY}/retry")),
+        ("GET", job_path("%ff")),
+    ]);
+    routes
+}
+
+async fn send(http: &Http, method: &str, path: &str, authorization: Option<&[u8]>) -> Answer {
+    let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    if let Some(value) = authorization {
+        request = request.header("authorization", value);
+    }
+    http.send(request.body(Body::from(r#"{"type":"a","args":[]}"#)).unwrap()).await
+}
+
+#[tokio::test]
+async fn every_route_is_shut_without_a_key() {
+    let stack = TestStack::start().await;
+    let (engine, wire) = stack.instance(1).await;
+    wire.meter();
+    let http = stack.http_on(&engine, keys());
+    let wrong: [Option<&[u8]>; 16] = [
+        None,
+        Some(b""),
+        Some(b"Bearer"),
+        Some(b"Bearer "),
+        Some(b"Bearer wrong-key-1"),
+        Some(b"Bearer first-key-"),
+        Some(b"Bearer first-key-12"),
+        Some(b"Bearer FIRST-KEY-1"),
+        Some(b"Bearer first-key-1, second-key-2"),
+        Some(b"Bearer first-key-1 second-key-2"),
+        Some(b"Basic first-key-1"),
+        Some(b"first-key-1"),
+        Some(b"Bearerfirst-key-1"),
+        Some(b"Bearer\xa0first-key-1"),
+        Some(b"Bearer \xff\xfe"),
+        Some(b"\xffearer first-key-1"),
+    ];
+    for (method, path) in routes() {
+        for authorization in wrong {
+            let answer = send(&http, method, &path, authorization).await;
+            let what = format!("{method} {path} {:?}", authorization.map(String::from_utf8_lossy));
+            assert_eq!((answer.status.as_u16(), answer.code()), (401, "unauthenticated"), "{what}");
+            assert_framed(&answer.headers, &answer.body);
+            assert_error(&answer);
+            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{what}");
+            assert!(!answer.body.to_string().contains("key-1"), "{what}: {}", answer.body);
+        }
+    }
+    // Not even a question was asked, let alone answered.
+    assert!(wire.take_calls().is_empty());
+    // A bad body, a bad type and a bad version are nothing that a stranger learns of.
+    for (name, value) in [("content-type", "text/plain"), ("ojs-version", "9.9"), ("content-length", "99999999")] {
+        let request = Request::post(JOBS).header(name, value).body(Body::from("{")).unwrap();
+        assert_eq!(http.send(request).await.status, 401, "{name}");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn each_key_opens_every_route() {
+    let stack = TestStack::start().await;
+    let http = stack.http_on(&stack.engine, keys());
+    let right: [&[u8]; 5] = [
+        b"Bearer first-key-1",
+        b"Bearer second-key-2",
+        b"bearer second-key-2",
+        b"BEARER first-key-1",
+        b"Bearer   first-key-1 ",
+    ];
+    for (method, path) in routes() {
+        for authorization in right {
+            let answer = send(&http, method, &path, Some(authorization)).await;
+            let what = format!("{method} {path}: {}", answer.body);
+            assert!(answer.status != 401 && answer.status.as_u16() < 500, "{what}");
+            assert!(!answer.headers.contains_key("www-authenticate"), "{what}");
+        }
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_api_takes_any_authorization() {
+    let stack = TestStack::start().await;
+    let http = stack.http();
+    for authorization in [None, Some(b"Bearer anything".as_slice()), Some(b"Basic x")] {
+        assert_eq!(send(&http, "GET", QUEUES, authorization).await.status, 200);
+        assert_eq!(send(&http, "POST", JOBS, authorization).await.body["job"]["args"], json!([]));
+    }
+    stack.stop().await;
+}

@@ -1,0 +1,135 @@
+//! Runs an operation once per AWS call it makes, each time with that call failing in one of the ways there are.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ojs_core::engine::{Ack, Fetch, LOOKAHEAD_MS};
+use ojs_core::job::{Holder, Job, State};
+use ojs_core::{Engine, JobId};
+use ojs_testkit::TestStack;
+use ojs_wire::{Fault, Plan, Then, Wire};
+
+/// What goes wrong with the call, and with those after it.
+const DISTURBANCES: [(Fault, Then); 8] = [
+    (Fault::NotSent, Then::Continue),
+    (Fault::NotSent, Then::Dead),
+    (Fault::LostAnswer, Then::Continue),
+    (Fault::LostAnswer, Then::Dead),
+    (Fault::Throttled, Then::Continue),
+    (Fault::Throttled, Then::Repeat),
+    (Fault::Unavailable, Then::Continue),
+    (Fault::Unavailable, Then::Repeat),
+];
+/// An instance that gives up at once, and one whose SDK tries again: that makes its own effect meet it (I5).
+const ATTEMPTS: [u32; 2] = [1, 3];
+/// More than any operation makes; a disturbance beyond it disturbs nothing.
+const MAX_CALLS: usize = 64;
+
+/// One run of an operation.
+pub(crate) struct Scenario<'a> {
+    pub(crate) stack: &'a TestStack,
+    /// The disturbed instance, cold: it knows no queue yet.
+    pub(crate) engine: Arc<Engine>,
+    /// A queue of this run's own.
+    pub(crate) queue: String,
+    wire: Wire,
+    plan: Plan,
+    claims: RefCell<HashSet<(JobId, u32)>>,
+}
+
+/// Runs `operation` undisturbed, and then once per call, fault and consequence.
+pub(crate) async fn enumerate(operation: impl AsyncFn(Scenario<'_>)) {
+    let stack = TestStack::start().await;
+    let mut run = 0;
+    for attempts in ATTEMPTS {
+        for (fault, then) in DISTURBANCES {
+            if attempts > 1 && then != Then::Continue {
+                // More tries at what fails every time are more of the same, only slower.
+                continue;
+            }
+            // How many calls there are is found by running until the disturbance comes after the last one.
+            for at in 0.. {
+                assert!(at < MAX_CALLS, "the operation does not end");
+                run += 1;
+                let (engine, wire) = stack.instance(attempts).await;
+                let plan = Plan { at, fault, then };
+                wire.disturb(plan);
+                let (queue, claims) = (format!("run.{run}"), RefCell::default());
+                operation(Scenario { stack: &stack, engine, queue, wire: wire.clone(), plan, claims }).await;
+                if wire.disturbed_calls() <= at {
+                    break;
+                }
+            }
+        }
+    }
+    stack.stop().await;
+}
+
+impl Scenario<'_> {
+    /// Ends the disturbance; what follows is the rest of the world.
+    pub(crate) fn calm(&self) {
+        self.wire.calm();
+    }
+
+    /// Whether the disturbed process is dead.
+    pub(crate) fn died(&self) -> bool {
+        self.plan.then != Then::Continue
+    }
+
+    /// Notes claims; no attempt may be claimed twice (I2).
+    pub(crate) fn claims(&self, jobs: &[Job]) {
+        for job in jobs {
+            let new = self.claims.borrow_mut().insert((job.id.clone(), job.attempt));
+            assert!(new, "attempt {} of {} was claimed twice", job.attempt, job.id);
+        }
+    }
+
+    /// Attempts start over.
+    pub(crate) fn forget_claims(&self) {
+        self.claims.borrow_mut().clear();
+    }
+
+    /// What workers and ticks do afterwards, until no message is left.
+    pub(crate) async fn drain(&self) {
+        let engine = &self.stack.engine;
+        let queues = vec![self.queue.clone(), format!("{}.else", self.queue)];
+        let fetch = Fetch { queues, count: 10, worker_id: Some("drain".into()), visibility_ms: Some(30_000) };
+        for _ in 0..600 {
+            engine.promote(10).await.unwrap();
+            let jobs = engine.fetch(fetch.clone()).await.unwrap();
+            self.claims(&jobs);
+            for job in &jobs {
+                let holder = Holder { worker: None, token: job.lease.as_ref().map(|lease| lease.token.clone()) };
+                engine.ack(Ack { id: job.id.clone(), holder, result: None }).await.unwrap();
+            }
+            let mut step_ms = 15_000;
+            if jobs.is_empty() && self.stack.aws.sqs.message_count() == 0 {
+                // Nothing can happen before the next job in the due index comes into a tick's sight.
+                let Some(due) = self.next_due().await else { return };
+                step_ms = step_ms.max(due - engine.now_ms() - LOOKAHEAD_MS + 1);
+            }
+            self.stack.clock.advance_ms(step_ms.unsigned_abs());
+        }
+        panic!("messages are left: {}", self.stack.aws.sqs.message_count());
+    }
+
+    async fn next_due(&self) -> Option<i64> {
+        let store = self.stack.engine.store();
+        let mut due = Vec::new();
+        for shard in 0..store.due_shards() {
+            due.extend(store.due_before(shard, i64::MAX / 2, 1).await.unwrap());
+        }
+        due.into_iter().map(|entry| entry.due_at).min()
+    }
+
+    /// Drains, and checks that the job has ended so (I1) and stays so (I4).
+    pub(crate) async fn finish(&self, id: &JobId, end: State) {
+        self.drain().await;
+        let job = self.stack.get(id).await;
+        assert_eq!(job.state, end, "{:?}: {:?}", self.plan, job.errors);
+        let shown = serde_json::to_string(&job.shown(true)).unwrap();
+        self.stack.clock.advance_ms(3_600_000);
+        assert_eq!(serde_json::to_string(&self.stack.get(id).await.shown(true)).unwrap(), shown);
+    }
+}
