@@ -35,12 +35,16 @@ pub(crate) enum Part {
 impl Args {
     /// How long each cell of the speed table is measured.
     pub(crate) fn cell(&self) -> Duration {
-        if self.quick { self.seconds.min(Duration::from_millis(500)) } else { self.seconds }
+        if self.quick {
+            self.seconds.min(Duration::from_millis(500))
+        } else {
+            self.seconds
+        }
     }
 
     /// How often a counted operation is repeated. The counts hardly vary: only digits do.
     pub(crate) fn repetitions(&self) -> usize {
-        if self.quick { 3 } else { 20 }
+        if self.quick { 3 } else { 10 }
     }
 }
 

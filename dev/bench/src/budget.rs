@@ -18,11 +18,26 @@ pub(crate) struct Budget {
 }
 
 const fn listed(operation: &'static str, dynamodb_calls: f64, sqs_calls: f64, wcu: f64) -> Budget {
-    Budget { operation, args_bytes: 200, listing_index: true, dynamodb_calls, sqs_calls, wcu }
+    Budget {
+        operation,
+        args_bytes: 200,
+        listing_index: true,
+        dynamodb_calls,
+        sqs_calls,
+        wcu,
+    }
 }
 
-const fn unlisted(operation: &'static str, dynamodb_calls: f64, sqs_calls: f64, wcu: f64) -> Budget {
-    Budget { listing_index: false, ..listed(operation, dynamodb_calls, sqs_calls, wcu) }
+const fn unlisted(
+    operation: &'static str,
+    dynamodb_calls: f64,
+    sqs_calls: f64,
+    wcu: f64,
+) -> Budget {
+    Budget {
+        listing_index: false,
+        ..listed(operation, dynamodb_calls, sqs_calls, wcu)
+    }
 }
 
 #[rustfmt::skip]
@@ -55,6 +70,19 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("heartbeat_one", 2.0, 1.0, 2.0),
     listed("heartbeat_ten", 1.1, 1.0, 1.1),
     listed("heartbeat_ten_total", 11.0, 10.0, 11.0),
+    // Neither issue nor design sets these: pinned at what they took when first counted, so that a call gained is seen.
+    listed("nack_discard", 3.0, 1.0, 2.0),
+    listed("nack_dead_letter", 3.0, 1.0, 4.0),
+    listed("cancel_available", 2.0, 0.0, 2.0),
+    listed("cancel_active", 2.0, 1.0, 2.0),
+    listed("dead_letter_list", 5.0, 0.0, 0.0),
+    listed("dead_letter_retry", 2.0, 1.0, 3.0),
+    listed("dead_letter_delete", 1.0, 0.0, 4.0),
+    listed("activate", 2.0, 1.0, 1.0),
+    listed("list_queues", 1.0, 0.0, 0.0),
+    listed("events", 5.0, 0.0, 0.0),
+    listed("health", 1.0, 1.0, 0.0),
+    listed("promote", 1.2, 1.0, 2.0),
     // Issue: "the cycle <= 5 WCU at 200 B with the listing index on"; design: "at most 4 write units, 5 with the
     // listing index". Calls: the sum of the three paths.
     unlisted("cycle", 4.0, 3.0, 4.0),
@@ -63,7 +91,9 @@ pub(crate) const BUDGETS: &[Budget] = &[
 
 /// One sentence per budget that a row exceeds.
 pub(crate) fn excesses(rows: &[Row]) -> Vec<String> {
-    rows.iter().flat_map(|row| BUDGETS.iter().flat_map(move |budget| budget.excess(row))).collect()
+    rows.iter()
+        .flat_map(|row| BUDGETS.iter().flat_map(move |budget| budget.excess(row)))
+        .collect()
 }
 
 impl Budget {
@@ -71,7 +101,11 @@ impl Budget {
         if self.operation != row.operation || self.listing_index != row.listing_index {
             return Vec::new();
         }
-        let wcu = if row.args_bytes <= self.args_bytes { self.wcu } else { f64::INFINITY };
+        let wcu = if row.args_bytes <= self.args_bytes {
+            self.wcu
+        } else {
+            f64::INFINITY
+        };
         [
             ("DynamoDB calls", row.dynamodb_calls, self.dynamodb_calls),
             ("SQS calls", row.sqs_calls, self.sqs_calls),
@@ -117,7 +151,10 @@ mod tests {
     fn write_units_count_at_200_bytes_and_calls_always() {
         assert!(excesses(&[row(200, 5.0), row(10_240, 33.0)]).is_empty());
         assert_eq!(excesses(&[row(200, 5.05)]).len(), 1);
-        let gained = Row { dynamodb_calls: 4.1, ..row(10_240, 33.0) };
+        let gained = Row {
+            dynamodb_calls: 4.1,
+            ..row(10_240, 33.0)
+        };
         assert_eq!(excesses(&[gained]).len(), 1);
     }
 

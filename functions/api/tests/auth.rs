@@ -84,10 +84,15 @@ async fn every_route_is_shut_without_a_key() {
         for authorization in wrong {
             let answer = send(&http, method, &path, authorization).await;
             let what = format!("{method} {path} {:?}", authorization.map(String::from_utf8_lossy));
-            assert_eq!((answer.status.as_u16(), answer.code()), (401, "unauthenticated"), "{what}");
+            assert_eq!(answer.status, 401, "{what}");
+            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{what}");
+            if method == "HEAD" {
+                assert!(answer.body.is_null(), "{what}");
+                continue;
+            }
+            assert_eq!(answer.code(), "unauthenticated", "{what}");
             assert_framed(&answer.headers, &answer.body);
             assert_error(&answer);
-            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{what}");
             assert!(!answer.body.to_string().contains("key-1"), "{what}: {}", answer.body);
         }
     }

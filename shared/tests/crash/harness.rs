@@ -95,7 +95,7 @@ impl Scenario<'_> {
         let engine = &self.stack.engine;
         let queues = vec![self.queue.clone(), format!("{}.else", self.queue)];
         let fetch = Fetch { queues, count: 10, worker_id: Some("drain".into()), visibility_ms: Some(30_000) };
-        for _ in 0..600 {
+        for round in 0..400 {
             engine.promote(10).await.unwrap();
             let jobs = engine.fetch(fetch.clone()).await.unwrap();
             self.claims(&jobs);
@@ -103,7 +103,8 @@ impl Scenario<'_> {
                 let holder = Holder { worker: None, token: job.lease.as_ref().map(|lease| lease.token.clone()) };
                 engine.ack(Ack { id: job.id.clone(), holder, result: None }).await.unwrap();
             }
-            let mut step_ms = 15_000;
+            // Leases, retries and put-backs are over soon; what is left after that takes its time.
+            let mut step_ms = 15_000 * (1 + round / 10);
             if jobs.is_empty() && self.stack.aws.sqs.message_count() == 0 {
                 // Nothing can happen before the next job in the due index comes into a tick's sight.
                 let Some(due) = self.next_due().await else { return };

@@ -37,7 +37,8 @@ impl Sample {
     }
 
     pub(crate) fn add(&mut self, latency: Duration) {
-        self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(LONGEST_NS));
+        self.latencies
+            .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(LONGEST_NS));
     }
 
     pub(crate) fn spend(&mut self, wall: Duration, empty_fetches: u64) {
