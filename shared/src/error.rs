@@ -1,6 +1,5 @@
 //! The errors an OJS client sees (HTTP binding section 16), free of HTTP itself.
 
-
 use std::fmt;
 
 use serde_json::{Map, Value, json};
@@ -66,10 +65,7 @@ impl ErrorCode {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited | Self::BackendError | Self::BackendUnavailable | Self::InternalError
-        )
+        matches!(self, Self::RateLimited | Self::BackendError | Self::BackendUnavailable | Self::InternalError)
     }
 
     /// One line that tells a client what to do about it.

@@ -39,10 +39,7 @@ impl Fields {
     /// nests deeper than [`MAX_DEPTH`].
     pub fn from_body(body: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(body).map_err(|e| {
-            Error::new(
-                ErrorCode::InvalidPayload,
-                format!("The body is not UTF-8 (byte {}).", e.valid_up_to()),
-            )
+            Error::new(ErrorCode::InvalidPayload, format!("The body is not UTF-8 (byte {}).", e.valid_up_to()))
         })?;
         if text.trim_ascii().is_empty() {
             return Err(Error::new(ErrorCode::InvalidPayload, "The body is empty; a JSON object is required."));
@@ -184,9 +181,7 @@ pub fn expect(field: &str, value: &RawValue, wanted: &str) -> Result<()> {
 fn wrong_kind(field: &str, value: &RawValue, wanted: &str) -> Error {
     let got = kind(value.get());
     let article = if wanted.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
-    Error::field(field, format_args!("must be {article} {wanted}, got {got}"))
-        .with("expected", wanted)
-        .with("got", got)
+    Error::field(field, format_args!("must be {article} {wanted}, got {got}")).with("expected", wanted).with("got", got)
 }
 
 /// The kind of a JSON text by its first character.

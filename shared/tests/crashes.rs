@@ -71,7 +71,8 @@ async fn enqueue() {
 async fn enqueue_with_a_client_id_can_be_repeated() {
     enumerate(async |s| {
         let id = s.stack.engine.ids().job_id(s.stack.engine.now_ms());
-        let request = || fields(&json!({"id": id.as_str(), "type": "test", "args": [1], "options": {"queue": s.queue}}));
+        let request =
+            || fields(&json!({"id": id.as_str(), "type": "test", "args": [1], "options": {"queue": s.queue}}));
         let made = s.engine.enqueue(request()).await;
         s.calm();
         if let Err(error) = made {
@@ -348,7 +349,7 @@ async fn beating() {
         let beaten = s.engine.heartbeat(beat).await;
         s.calm();
         match beaten {
-            Ok(beaten) => assert_eq!(beaten.extended, [job.id.clone()]),
+            Ok(beaten) => assert_eq!(beaten.extended, std::slice::from_ref(&job.id)),
             Err(error) => failed_well(&error),
         }
         s.finish(&job.id, State::Completed).await;

@@ -103,7 +103,7 @@ async fn a_heartbeat_moves_the_lease_and_not_the_execution_timeout() {
     let job = stack.fetch("w", 1).await.remove(0);
     let beat = || Heartbeat { worker_id: "w".into(), jobs: vec![(id.clone(), None)], visibility_ms: None };
     stack.clock.advance_ms(20_000);
-    assert_eq!(stack.engine.heartbeat(beat()).await.unwrap().extended, [id.clone()]);
+    assert_eq!(stack.engine.heartbeat(beat()).await.unwrap().extended, std::slice::from_ref(&id));
     let lease = stack.get(&id).await.lease.unwrap();
     assert_eq!(lease.until_ms, job.lease.as_ref().unwrap().until_ms + 20_000);
     assert_eq!(lease.deadline_ms, job.lease.as_ref().unwrap().deadline_ms);

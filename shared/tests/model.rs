@@ -76,8 +76,7 @@ async fn live(stack: &TestStack, seed: u64) {
         let event = match rng.u8(..9) {
             0..=2 => {
                 let visibility_ms = rng.bool().then_some(15_000);
-                let fetch =
-                    Fetch { queues: vec![queue.clone()], count: 1, worker_id: Some("w".into()), visibility_ms };
+                let fetch = Fetch { queues: vec![queue.clone()], count: 1, worker_id: Some("w".into()), visibility_ms };
                 // The fetch may wait for the job; the model must be asked as of then. The message may also rest for a
                 // second yet, and then nobody is claimed.
                 let claimed = engine.fetch(fetch).await.unwrap().pop();

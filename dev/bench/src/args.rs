@@ -35,11 +35,7 @@ pub(crate) enum Part {
 impl Args {
     /// How long each cell of the speed table is measured.
     pub(crate) fn cell(&self) -> Duration {
-        if self.quick {
-            self.seconds.min(Duration::from_millis(500))
-        } else {
-            self.seconds
-        }
+        if self.quick { self.seconds.min(Duration::from_millis(500)) } else { self.seconds }
     }
 
     /// How often a counted operation is repeated. The counts hardly vary: only digits do.

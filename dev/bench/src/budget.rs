@@ -18,26 +18,11 @@ pub(crate) struct Budget {
 }
 
 const fn listed(operation: &'static str, dynamodb_calls: f64, sqs_calls: f64, wcu: f64) -> Budget {
-    Budget {
-        operation,
-        args_bytes: 200,
-        listing_index: true,
-        dynamodb_calls,
-        sqs_calls,
-        wcu,
-    }
+    Budget { operation, args_bytes: 200, listing_index: true, dynamodb_calls, sqs_calls, wcu }
 }
 
-const fn unlisted(
-    operation: &'static str,
-    dynamodb_calls: f64,
-    sqs_calls: f64,
-    wcu: f64,
-) -> Budget {
-    Budget {
-        listing_index: false,
-        ..listed(operation, dynamodb_calls, sqs_calls, wcu)
-    }
+const fn unlisted(operation: &'static str, dynamodb_calls: f64, sqs_calls: f64, wcu: f64) -> Budget {
+    Budget { listing_index: false, ..listed(operation, dynamodb_calls, sqs_calls, wcu) }
 }
 
 #[rustfmt::skip]
@@ -91,9 +76,7 @@ pub(crate) const BUDGETS: &[Budget] = &[
 
 /// One sentence per budget that a row exceeds.
 pub(crate) fn excesses(rows: &[Row]) -> Vec<String> {
-    rows.iter()
-        .flat_map(|row| BUDGETS.iter().flat_map(move |budget| budget.excess(row)))
-        .collect()
+    rows.iter().flat_map(|row| BUDGETS.iter().flat_map(move |budget| budget.excess(row))).collect()
 }
 
 impl Budget {
@@ -101,11 +84,7 @@ impl Budget {
         if self.operation != row.operation || self.listing_index != row.listing_index {
             return Vec::new();
         }
-        let wcu = if row.args_bytes <= self.args_bytes {
-            self.wcu
-        } else {
-            f64::INFINITY
-        };
+        let wcu = if row.args_bytes <= self.args_bytes { self.wcu } else { f64::INFINITY };
         [
             ("DynamoDB calls", row.dynamodb_calls, self.dynamodb_calls),
             ("SQS calls", row.sqs_calls, self.sqs_calls),
@@ -151,10 +130,7 @@ mod tests {
     fn write_units_count_at_200_bytes_and_calls_always() {
         assert!(excesses(&[row(200, 5.0), row(10_240, 33.0)]).is_empty());
         assert_eq!(excesses(&[row(200, 5.05)]).len(), 1);
-        let gained = Row {
-            dynamodb_calls: 4.1,
-            ..row(10_240, 33.0)
-        };
+        let gained = Row { dynamodb_calls: 4.1, ..row(10_240, 33.0) };
         assert_eq!(excesses(&[gained]).len(), 1);
     }
 

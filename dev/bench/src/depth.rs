@@ -69,11 +69,7 @@ pub(crate) struct Depth {
 pub(crate) async fn run(args: &Args) -> Outcome<Vec<Depth>> {
     let stage = Stage::start().await?;
     let wire = Wire::new();
-    let settings = Settings {
-        table: "depth".to_owned(),
-        queue_prefix: "depth".to_owned(),
-        ..Settings::default()
-    };
+    let settings = Settings { table: "depth".to_owned(), queue_prefix: "depth".to_owned(), ..Settings::default() };
     let lab = Lab::start(&stage, &settings, wire.http_client(), ARGS_BYTES).await?;
     let repetitions = if args.quick { 10 } else { 50 };
     let one_us = p50_us(&lab, &wire, SINGLE_CALL, repetitions).await?;
@@ -100,18 +96,13 @@ pub(crate) async fn run(args: &Args) -> Outcome<Vec<Depth>> {
 }
 
 pub(crate) fn print(depths: &[Depth]) {
-    println!(
-        "\nDepth: 1 client, every AWS call delayed by {} ms",
-        LATENCY.as_millis()
-    );
+    println!("\nDepth: 1 client, every AWS call delayed by {} ms", LATENCY.as_millis());
     println!(
         "{:<17} {:>8} {:>9} {:>6} {:>5} {:>10} {:>22}",
         "operation", "p50 ms", "p50/10ms", "depth", "goal", "deviation", "from measured latency"
     );
     for depth in depths {
-        let percent = |share: Option<f64>| {
-            share.map_or("-".to_owned(), |share| format!("{:+.1} %", share * 100.0))
-        };
+        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:+.1} %", share * 100.0));
         println!(
             "{:<17} {:>8.2} {:>9.2} {:>6.2} {:>5} {:>10} {:>22}",
             depth.operation,
@@ -123,15 +114,8 @@ pub(crate) fn print(depths: &[Depth]) {
             percent(depth.deviation_measured)
         );
     }
-    for depth in depths
-        .iter()
-        .filter(|d| d.deviation.is_some_and(|off| off.abs() > MAX_DEVIATION))
-    {
-        eprintln!(
-            "warning: {} is more than {} % off its goal",
-            depth.operation,
-            MAX_DEVIATION * 100.0
-        );
+    for depth in depths.iter().filter(|d| d.deviation.is_some_and(|off| off.abs() > MAX_DEVIATION)) {
+        eprintln!("warning: {} is more than {} % off its goal", depth.operation, MAX_DEVIATION * 100.0);
     }
 }
 
@@ -139,13 +123,8 @@ pub(crate) fn print(depths: &[Depth]) {
 /// a slow build or machine must not look like a deep path.
 pub(crate) fn too_deep(depths: &[Depth]) -> Vec<String> {
     let excess = |depth: &Depth| {
-        let goal = depth
-            .goal
-            .filter(|goal| depth.depth > f64::from(*goal) + 0.5)?;
-        Some(format!(
-            "{} takes {} round trips, goal {goal}",
-            depth.operation, depth.depth
-        ))
+        let goal = depth.goal.filter(|goal| depth.depth > f64::from(*goal) + 0.5)?;
+        Some(format!("{} takes {} round trips, goal {goal}", depth.operation, depth.depth))
     };
     depths.iter().filter_map(excess).collect()
 }
@@ -180,24 +159,14 @@ async fn once(lab: &Lab, wire: &Wire, operation: &str) -> Outcome<Duration> {
         "heartbeat_one" => {
             let job = lab.active(&queue, &none).await?;
             let jobs = vec![(job.id.clone(), token(&job))];
-            timed(
-                wire,
-                engine.heartbeat(Heartbeat {
-                    worker_id: WORKER.to_owned(),
-                    jobs,
-                    visibility_ms: None,
-                }),
-            )
-            .await
+            timed(wire, engine.heartbeat(Heartbeat { worker_id: WORKER.to_owned(), jobs, visibility_ms: None })).await
         }
         "get" => {
             let job = lab.enqueue(&queue, &none).await?;
             timed(wire, engine.get(&job.id)).await
         }
         "nack_retry" => {
-            let job = lab
-                .active(&queue, &json!({"retry": {"initial_interval": "PT1M"}}))
-                .await?;
+            let job = lab.active(&queue, &json!({"retry": {"initial_interval": "PT1M"}})).await?;
             timed(wire, engine.nack(nack(&job)?)).await
         }
         "cancel_available" => {
@@ -208,10 +177,7 @@ async fn once(lab: &Lab, wire: &Wire, operation: &str) -> Outcome<Duration> {
     }
 }
 
-async fn timed<T>(
-    wire: &Wire,
-    operation: impl Future<Output = ojs_core::Result<T>>,
-) -> Outcome<Duration> {
+async fn timed<T>(wire: &Wire, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<Duration> {
     wire.set_latency(LATENCY);
     let started = Instant::now();
     let answer = operation.await;

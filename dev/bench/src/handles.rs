@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -38,10 +37,7 @@ struct Counts {
 impl AwsHandles {
     /// In front of `inner`.
     pub(crate) fn before(inner: SharedHttpClient) -> Self {
-        Self {
-            inner,
-            counts: Arc::default(),
-        }
+        Self { inner, counts: Arc::default() }
     }
 
     /// Characters by which handles were lengthened since the last call.
@@ -56,16 +52,9 @@ impl AwsHandles {
 }
 
 impl HttpClient for AwsHandles {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Connector {
-            inner,
-            counts: Arc::clone(&self.counts),
-        })
+        SharedHttpConnector::new(Connector { inner, counts: Arc::clone(&self.counts) })
     }
 }
 
@@ -92,11 +81,7 @@ impl Connector {
             _ => false,
         };
         let answer = self.inner.call(request).await?;
-        if receives {
-            self.lengthen(answer).await
-        } else {
-            Ok(answer)
-        }
+        if receives { self.lengthen(answer).await } else { Ok(answer) }
     }
 
     fn shorten(&self, request: &mut HttpRequest) {
@@ -106,25 +91,16 @@ impl Connector {
         let Some(handle) = body["ReceiptHandle"].as_str().and_then(short) else {
             return;
         };
-        self.counts
-            .added
-            .fetch_add(added(&handle), Ordering::Relaxed);
+        self.counts.added.fetch_add(added(&handle), Ordering::Relaxed);
         body["ReceiptHandle"] = handle.into();
         let body = body.to_string();
         // The signature no longer fits, which emulators do not mind.
-        request
-            .headers_mut()
-            .insert("content-length", body.len().to_string());
+        request.headers_mut().insert("content-length", body.len().to_string());
         *request.body_mut() = SdkBody::from(body);
     }
 
     async fn lengthen(&self, mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
-        let body = answer
-            .take_body()
-            .collect()
-            .await
-            .map_err(ConnectorError::io)?
-            .to_bytes();
+        let body = answer.take_body().collect().await.map_err(ConnectorError::io)?.to_bytes();
         let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
             *answer.body_mut() = SdkBody::from(body);
             return Ok(answer);
@@ -135,15 +111,11 @@ impl Connector {
             };
             self.counts.short.store(bytes, Ordering::Relaxed);
             let emulated = message["ReceiptHandle"].as_str().map_or(0, str::len);
-            self.counts
-                .added
-                .fetch_add(handle.len() - emulated, Ordering::Relaxed);
+            self.counts.added.fetch_add(handle.len() - emulated, Ordering::Relaxed);
             message["ReceiptHandle"] = handle.into();
         }
         let body = value.to_string();
-        answer
-            .headers_mut()
-            .insert("content-length", body.len().to_string());
+        answer.headers_mut().insert("content-length", body.len().to_string());
         *answer.body_mut() = SdkBody::from(body);
         Ok(answer)
     }
@@ -168,10 +140,7 @@ fn long(handle: &str) -> Option<(String, usize)> {
 
 /// The handle as the emulator knows it.
 fn short(handle: &str) -> Option<String> {
-    let bytes = STANDARD
-        .decode(handle)
-        .ok()
-        .filter(|bytes| bytes.len() == AWS_HANDLE_BYTES)?;
+    let bytes = STANDARD.decode(handle).ok().filter(|bytes| bytes.len() == AWS_HANDLE_BYTES)?;
     let length = usize::from(*bytes.last()?);
     Some(STANDARD.encode(bytes.get(..length)?))
 }
@@ -184,16 +153,8 @@ mod tests {
     fn a_handle_comes_back_as_it_was() {
         let emulated = STANDARD.encode([7; 28]);
         let lengthened = long(&emulated);
-        assert_eq!(
-            lengthened
-                .as_ref()
-                .map(|(handle, bytes)| (handle.len(), *bytes)),
-            Some((412, 28))
-        );
-        assert_eq!(
-            lengthened.and_then(|(handle, _)| short(&handle)),
-            Some(emulated)
-        );
+        assert_eq!(lengthened.as_ref().map(|(handle, bytes)| (handle.len(), *bytes)), Some((412, 28)));
+        assert_eq!(lengthened.and_then(|(handle, _)| short(&handle)), Some(emulated));
         assert_eq!(short("AAAA"), None);
     }
 }

@@ -6,9 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 /// Bytes of names and values.
 pub(crate) fn item_size(item: &HashMap<String, AttributeValue>) -> usize {
-    item.iter()
-        .map(|(name, value)| name.len() + value_size(value))
-        .sum()
+    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
 
 /// Bytes of one value; our items hold only strings, numbers and bytes.

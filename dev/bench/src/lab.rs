@@ -29,13 +29,8 @@ impl Lab {
         http: SharedHttpClient,
         args_bytes: usize,
     ) -> Outcome<Self> {
-        let engine = stage
-            .engine(settings, Some(http), Arc::new(SystemClock))
-            .await?;
-        Ok(Self {
-            engine: Arc::new(engine),
-            args: args_of(args_bytes),
-        })
+        let engine = stage.engine(settings, Some(http), Arc::new(SystemClock)).await?;
+        Ok(Self { engine: Arc::new(engine), args: args_of(args_bytes) })
     }
 
     /// The body of an enqueue into `queue`; `more` are further options.
@@ -60,9 +55,7 @@ impl Lab {
 
     pub(crate) async fn fetch_one(&self, queue: &str) -> Outcome<Job> {
         let jobs = self.engine.fetch(fetch(queue, 1)).await?;
-        jobs.into_iter()
-            .next()
-            .ok_or_else(|| format!("queue {queue} answered no job").into())
+        jobs.into_iter().next().ok_or_else(|| format!("queue {queue} answered no job").into())
     }
 
     /// Fetches a job and acks it, so that it is in nobody's way.
@@ -87,9 +80,7 @@ pub(crate) fn args_of(bytes: usize) -> Value {
 
 /// The body of an enqueue.
 pub(crate) fn request(args: &Value, queue: &str, more: &Value) -> Outcome<Fields> {
-    Ok(Fields::from_body(
-        body(args, queue, more).to_string().as_bytes(),
-    )?)
+    Ok(Fields::from_body(body(args, queue, more).to_string().as_bytes())?)
 }
 
 /// The same as JSON.
@@ -102,28 +93,16 @@ pub(crate) fn body(args: &Value, queue: &str, more: &Value) -> Value {
 }
 
 pub(crate) fn fetch(queue: &str, count: usize) -> Fetch {
-    Fetch {
-        queues: vec![queue.to_owned()],
-        count,
-        worker_id: Some(WORKER.to_owned()),
-        visibility_ms: None,
-    }
+    Fetch { queues: vec![queue.to_owned()], count, worker_id: Some(WORKER.to_owned()), visibility_ms: None }
 }
 
 /// With nothing but the id, as the OJS body has it.
 pub(crate) fn ack(job: &Job) -> Ack {
-    Ack {
-        id: job.id.clone(),
-        holder: Holder::default(),
-        result: None,
-    }
+    Ack { id: job.id.clone(), holder: Holder::default(), result: None }
 }
 
 pub(crate) fn holder(job: &Job) -> Holder {
-    Holder {
-        worker: Some(WORKER.to_owned()),
-        token: token(job),
-    }
+    Holder { worker: Some(WORKER.to_owned()), token: token(job) }
 }
 
 pub(crate) fn token(job: &Job) -> Option<String> {
@@ -133,12 +112,7 @@ pub(crate) fn token(job: &Job) -> Option<String> {
 pub(crate) fn nack(job: &Job) -> Outcome<Nack> {
     let error = json!({"code": "handler_error", "message": "the upstream service answered 503", "retryable": true});
     let failure = JobFailure::parse(&raw(error.to_string())?)?;
-    Ok(Nack {
-        id: job.id.clone(),
-        holder: Holder::default(),
-        failure: Some(failure),
-        requeue: false,
-    })
+    Ok(Nack { id: job.id.clone(), holder: Holder::default(), failure: Some(failure), requeue: false })
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Cost and speed benchmarks: what each operation takes of AWS, and how long it takes here.
-#![allow(
-    clippy::print_stdout,
-    reason = "the tables are what this program is for"
-)]
+#![allow(clippy::print_stdout, reason = "the tables are what this program is for")]
 
 mod args;
 mod budget;

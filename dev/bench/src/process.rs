@@ -55,23 +55,13 @@ pub(crate) async fn run(args: &Args) -> Outcome<Process> {
     let own_rss_kib = machine::rss_kib(std::process::id());
     let api = std::env::current_exe()?.with_file_name("api");
     if !api.is_file() {
-        println!(
-            "\n{} is not built (cargo build --release -p ojs-api): its start is not measured",
-            api.display()
-        );
-        return Ok(Process {
-            api: None,
-            own_rss_kib,
-        });
+        println!("\n{} is not built (cargo build --release -p ojs-api): its start is not measured", api.display());
+        return Ok(Process { api: None, own_rss_kib });
     }
     let stage = Stage::start().await?;
     // Table and queue are there, as on AWS; so the API is told the default names.
-    let engine = stage
-        .engine(&Settings::default(), None, Arc::new(SystemClock))
-        .await?;
-    engine
-        .enqueue(lab::request(&lab::args_of(ARGS_BYTES), QUEUE, &json!({}))?)
-        .await?;
+    let engine = stage.engine(&Settings::default(), None, Arc::new(SystemClock)).await?;
+    engine.enqueue(lab::request(&lab::args_of(ARGS_BYTES), QUEUE, &json!({}))?).await?;
     let starts = if args.quick { 1 } else { 7 };
     let mut measured = Vec::new();
     for start in 1..=starts {
@@ -95,18 +85,11 @@ pub(crate) async fn run(args: &Args) -> Outcome<Process> {
         rss_after_load_kib: last.rss_after_load_kib,
         load_requests: LOAD,
     };
-    Ok(Process {
-        api: Some(api),
-        own_rss_kib,
-    })
+    Ok(Process { api: Some(api), own_rss_kib })
 }
 
 pub(crate) fn print(process: &Process) {
-    let mib = |kib: Option<u64>| {
-        kib.map_or("?".to_owned(), |kib| {
-            format!("{:.1} MiB", kib as f64 / 1_024.0)
-        })
-    };
+    let mib = |kib: Option<u64>| kib.map_or("?".to_owned(), |kib| format!("{:.1} MiB", kib as f64 / 1_024.0));
     println!();
     if let Some(api) = &process.api {
         println!(
@@ -126,10 +109,7 @@ pub(crate) fn print(process: &Process) {
             mib(api.rss_after_load_kib)
         );
     }
-    println!(
-        "RSS of the benchmark itself, emulators and their jobs included: {}",
-        mib(process.own_rss_kib)
-    );
+    println!("RSS of the benchmark itself, emulators and their jobs included: {}", mib(process.own_rss_kib));
 }
 
 struct Start {
@@ -142,9 +122,7 @@ struct Start {
 }
 
 async fn one_start(api: &Path, stage: &Stage, with_load: bool) -> Outcome<Start> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port();
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}/ojs");
     let client = Client::builder().timeout(Duration::from_secs(10)).build()?;
     let job = lab::body(&lab::args_of(ARGS_BYTES), QUEUE, &json!({}));
@@ -168,17 +146,9 @@ async fn one_start(api: &Path, stage: &Stage, with_load: bool) -> Outcome<Start>
     let rss_after_two_kib = rss_kib(pid);
     if with_load {
         let load = stream::iter(0..LOAD).map(|_| Ok(enqueue(&client, &url, &job)));
-        load.try_for_each_concurrent(LOAD_CLIENTS, |request| async { request.await.map(|_| ()) })
-            .await?;
+        load.try_for_each_concurrent(LOAD_CLIENTS, |request| async { request.await.map(|_| ()) }).await?;
     }
-    Ok(Start {
-        ready_ms,
-        first_ms,
-        second_ms,
-        rss_ready_kib,
-        rss_after_two_kib,
-        rss_after_load_kib: rss_kib(pid),
-    })
+    Ok(Start { ready_ms, first_ms, second_ms, rss_ready_kib, rss_after_two_kib, rss_after_load_kib: rss_kib(pid) })
 }
 
 fn command(api: &Path, stage: &Stage, port: u16) -> Command {
@@ -196,13 +166,7 @@ fn command(api: &Path, stage: &Stage, port: u16) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     // What the caller set for another stack, or for Lambda, is not meant for this process.
-    for name in [
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_ENDPOINT_URL",
-        "DYNAMODB_TABLE",
-        "SQS_QUEUE_PREFIX",
-        "OJS_API_KEY",
-    ] {
+    for name in ["AWS_LAMBDA_RUNTIME_API", "AWS_ENDPOINT_URL", "DYNAMODB_TABLE", "SQS_QUEUE_PREFIX", "OJS_API_KEY"] {
         command.env_remove(name);
     }
     command
@@ -210,14 +174,7 @@ fn command(api: &Path, stage: &Stage, port: u16) -> Command {
 
 async fn enqueue(client: &Client, url: &str, job: &Value) -> Outcome<f64> {
     let started = Instant::now();
-    client
-        .post(format!("{url}/v1/jobs"))
-        .json(job)
-        .send()
-        .await?
-        .error_for_status()?
-        .bytes()
-        .await?;
+    client.post(format!("{url}/v1/jobs")).json(job).send().await?.error_for_status()?.bytes().await?;
     Ok(ms(started.elapsed()))
 }
 

@@ -16,17 +16,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn start() -> Outcome<Self> {
-        Ok(Self {
-            aws: LocalAws::start(LocalAwsOptions::default()).await?,
-        })
+        Ok(Self { aws: LocalAws::start(LocalAwsOptions::default()).await? })
     }
 
     /// Clients as the API connects them; `http` carries their requests if given.
-    pub(crate) async fn clients(
-        &self,
-        settings: &Settings,
-        http: Option<SharedHttpClient>,
-    ) -> Clients {
+    pub(crate) async fn clients(&self, settings: &Settings, http: Option<SharedHttpClient>) -> Clients {
         let connect = ConnectOptions {
             dynamodb_url: Some(self.aws.dynamodb.url().to_owned()),
             sqs_url: Some(self.aws.sqs.url().to_owned()),

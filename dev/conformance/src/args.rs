@@ -92,15 +92,9 @@ fn parse_url(text: &str) -> Result<String, String> {
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("expected 'Name: value'")?;
-    let name = name
-        .trim()
-        .parse::<HeaderName>()
-        .map_err(|e| e.to_string())?;
+    let name = name.trim().parse::<HeaderName>().map_err(|e| e.to_string())?;
     // The value may be a credential, so the message does not repeat it.
-    let value = value
-        .trim()
-        .parse::<HeaderValue>()
-        .map_err(|_| "the value has characters a header cannot carry")?;
+    let value = value.trim().parse::<HeaderValue>().map_err(|_| "the value has characters a header cannot carry")?;
     Ok((name, value))
 }
 
@@ -144,9 +138,6 @@ mod tests {
 
     #[test]
     fn a_trailing_slash_of_the_url_is_cut() {
-        assert_eq!(
-            parse(&["--url", "http://h:1/x/"]).unwrap().url.as_deref(),
-            Some("http://h:1/x")
-        );
+        assert_eq!(parse(&["--url", "http://h:1/x/"]).unwrap().url.as_deref(), Some("http://h:1/x"));
     }
 }

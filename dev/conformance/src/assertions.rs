@@ -29,19 +29,11 @@ pub struct Complaint {
 
 impl Complaint {
     fn new(path: impl Into<String>, expected: impl Into<String>, got: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            expected: expected.into(),
-            got: got.into(),
-        }
+        Self { path: path.into(), expected: expected.into(), got: got.into() }
     }
 
     fn at(path: &str, mismatch: Mismatch) -> Self {
-        Self::new(
-            format!("{path}{}", mismatch.at),
-            mismatch.expected,
-            mismatch.got,
-        )
+        Self::new(format!("{path}{}", mismatch.at), mismatch.expected, mismatch.got)
     }
 }
 
@@ -54,17 +46,11 @@ pub fn check(assertions: &Assertions, answer: &Answer, answers: &Answers) -> Vec
         out.extend(checked.err().map(|m| Complaint::at("status", m)));
     }
     if let Some(list) = &assertions.status_in {
-        let met = list
-            .iter()
-            .any(|one| one.as_f64() == Some(f64::from(answer.status)));
+        let met = list.iter().any(|one| one.as_f64() == Some(f64::from(answer.status)));
         // An empty list asks for nothing.
         if !met && !list.is_empty() {
             let expected = format!("one of {}", Value::from(list.clone()));
-            out.push(Complaint::new(
-                "status_in",
-                expected,
-                answer.status.to_string(),
-            ));
+            out.push(Complaint::new("status_in", expected, answer.status.to_string()));
         }
     }
     if let Some(wants) = &assertions.body {
@@ -72,20 +58,13 @@ pub fn check(assertions: &Assertions, answer: &Answer, answers: &Answers) -> Vec
     }
     for path in assertions.body_absent.iter().flatten() {
         // A path that leads nowhere is as absent as a missing key.
-        let got = answer
-            .parsed
-            .as_deref()
-            .map(|body| path::resolve(&answers.fill(path), body));
+        let got = answer.parsed.as_deref().map(|body| path::resolve(&answers.fill(path), body));
         if let Some(Ok(got)) = got.filter(|got| got.as_ref().is_ok_and(|value| !value.is_null())) {
             out.push(Complaint::new(path, "absent", excerpt(&got)));
         }
     }
     if let Some(wants) = &assertions.headers {
-        out.extend(
-            wants
-                .iter()
-                .filter_map(|(name, want)| check_header(name, want, answer)),
-        );
+        out.extend(wants.iter().filter_map(|(name, want)| check_header(name, want, answer)));
     }
     if let Some(limits) = &assertions.timing_ms {
         check_timing(limits, answer.took, &mut out);
@@ -93,11 +72,7 @@ pub fn check(assertions: &Assertions, answer: &Answer, answers: &Answers) -> Vec
     let text = String::from_utf8_lossy(&answer.raw);
     for part in assertions.body_contains.iter().flatten() {
         if !text.contains(part.as_str()) {
-            out.push(Complaint::new(
-                "body_contains",
-                format!("{part:?}"),
-                shorten(&text),
-            ));
+            out.push(Complaint::new("body_contains", format!("{part:?}"), shorten(&text)));
         }
     }
     out
@@ -115,11 +90,7 @@ fn check_status(want: &Value, status: u16) -> Result<(), Mismatch> {
         }
         Some(text) if text.starts_with("one_of:") => {
             let mut listed = text.trim_start_matches("one_of:").split(',');
-            if listed.any(|item| item.trim() == status.to_string()) {
-                Ok(())
-            } else {
-                refuse(text)
-            }
+            if listed.any(|item| item.trim() == status.to_string()) { Ok(()) } else { refuse(text) }
         }
         _ => matcher::check(want, &Value::from(status)),
     }
@@ -127,16 +98,10 @@ fn check_status(want: &Value, status: u16) -> Result<(), Mismatch> {
 
 /// `4xx` and the like.
 fn is_class(text: &str) -> bool {
-    text.strip_suffix("xx")
-        .is_some_and(|class| class.len() == 1 && class.as_bytes()[0].is_ascii_digit())
+    text.strip_suffix("xx").is_some_and(|class| class.len() == 1 && class.as_bytes()[0].is_ascii_digit())
 }
 
-fn check_body(
-    wants: &BTreeMap<String, Value>,
-    answer: &Answer,
-    answers: &Answers,
-    out: &mut Vec<Complaint>,
-) {
+fn check_body(wants: &BTreeMap<String, Value>, answer: &Answer, answers: &Answers, out: &mut Vec<Complaint>) {
     // The alternatives are looked at even without a body, which then counts as an empty object.
     let empty = Value::Object(serde_json::Map::new());
     let body = answer.parsed.as_deref();
@@ -144,27 +109,16 @@ fn check_body(
         let mut choices_of = choices.as_array().into_iter().flatten();
         if !choices_of.any(|choice| alternative_holds(choice, body.unwrap_or(&empty), answers)) {
             let got = body.map_or_else(|| "no JSON object".to_owned(), excerpt);
-            out.push(Complaint::new(
-                "$or",
-                format!("one of {}", excerpt(choices)),
-                got,
-            ));
+            out.push(Complaint::new("$or", format!("one of {}", excerpt(choices)), got));
         }
     }
     let Some(body) = body else { return };
     // `$` alone and other words with a dollar are not paths.
-    for (path, want) in wants
-        .iter()
-        .filter(|(path, _)| !path.starts_with('$') || path.starts_with("$."))
-    {
+    for (path, want) in wants.iter().filter(|(path, _)| !path.starts_with('$') || path.starts_with("$.")) {
         let path = answers.fill(path);
         let want = answers.fill_value(want);
         match path::resolve(&path, body) {
-            Ok(got) => out.extend(
-                matcher::check(&want, &got)
-                    .err()
-                    .map(|m| Complaint::at(&path, m)),
-            ),
+            Ok(got) => out.extend(matcher::check(&want, &got).err().map(|m| Complaint::at(&path, m))),
             // What cannot be reached is absent; a path that cannot be read is a mistake of the case.
             Err(error) if want == "absent" && !matches!(error, PathError::Syntax(_)) => {}
             Err(error) => out.push(Complaint::new(path, excerpt(&want), error.to_string())),
@@ -183,26 +137,16 @@ fn alternative_holds(choice: &Value, body: &Value, answers: &Answers) -> bool {
 
 fn check_header(name: &str, want: &Value, answer: &Answer) -> Option<Complaint> {
     // Several headers of one name mean the same as one with a list; a missing one is empty.
-    let lines = answer
-        .headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let lines = answer.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let got = Value::from(lines.collect::<Vec<_>>().join(", "));
     let checked = match (want.get("$match").and_then(Value::as_str), want.get("$eq")) {
         (Some(regex), _) => matcher::check_regex(regex, &got),
         (None, eq) => {
             let want = eq.unwrap_or(want);
-            if *want == got {
-                Ok(())
-            } else {
-                Err(Mismatch::new(excerpt(want), excerpt(&got)))
-            }
+            if *want == got { Ok(()) } else { Err(Mismatch::new(excerpt(want), excerpt(&got))) }
         }
     };
-    checked
-        .err()
-        .map(|m| Complaint::at(&format!("header {name}"), m))
+    checked.err().map(|m| Complaint::at(&format!("header {name}"), m))
 }
 
 fn check_timing(limits: &Timing, took: Duration, out: &mut Vec<Complaint>) {
@@ -219,10 +163,7 @@ fn check_timing(limits: &Timing, took: Duration, out: &mut Vec<Complaint>) {
         need(ms > limit, format!("> {limit}"));
     }
     if let Some(near) = limits.approximate {
-        need(
-            (ms - near).abs() <= (near * TIMING_SHARE).max(TIMING_LEAST_MS),
-            format!("~{near}"),
-        );
+        need((ms - near).abs() <= (near * TIMING_SHARE).max(TIMING_LEAST_MS), format!("~{near}"));
     }
 }
 
@@ -236,25 +177,10 @@ mod tests {
     fn answer(status: u16, body: &str) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert("ojs-version", HeaderValue::from_static("1.0"));
-        headers.append(
-            HeaderName::from_static("x-many"),
-            HeaderValue::from_static("a"),
-        );
-        headers.append(
-            HeaderName::from_static("x-many"),
-            HeaderValue::from_static("b"),
-        );
-        let parsed = serde_json::from_str::<Value>(body)
-            .ok()
-            .filter(Value::is_object)
-            .map(Arc::new);
-        Answer {
-            status,
-            headers,
-            raw: body.as_bytes().to_vec(),
-            parsed,
-            took: Duration::from_millis(300),
-        }
+        headers.append(HeaderName::from_static("x-many"), HeaderValue::from_static("a"));
+        headers.append(HeaderName::from_static("x-many"), HeaderValue::from_static("b"));
+        let parsed = serde_json::from_str::<Value>(body).ok().filter(Value::is_object).map(Arc::new);
+        Answer { status, headers, raw: body.as_bytes().to_vec(), parsed, took: Duration::from_millis(300) }
     }
 
     /// The paths that the assertions complain about.
@@ -262,10 +188,7 @@ mod tests {
         let assertions: Assertions = serde_json::from_value(assertions).unwrap();
         let mut answers = Answers::default();
         answers.insert("s", Some(Arc::new(json!({"id": "7", "key": "a"}))));
-        check(&assertions, answer, &answers)
-            .into_iter()
-            .map(|c| c.path)
-            .collect()
+        check(&assertions, answer, &answers).into_iter().map(|c| c.path).collect()
     }
 
     #[test]
@@ -282,29 +205,15 @@ mod tests {
             (json!("~200"), 300, 301),
         ] {
             let assertions = json!({"status": want});
-            assert_eq!(
-                complaints(assertions.clone(), &answer(yes, "")),
-                Vec::<String>::new(),
-                "{want} {yes}"
-            );
-            assert_eq!(
-                complaints(assertions, &answer(no, "")),
-                ["status"],
-                "{want} {no}"
-            );
+            assert_eq!(complaints(assertions.clone(), &answer(yes, "")), Vec::<String>::new(), "{want} {yes}");
+            assert_eq!(complaints(assertions, &answer(no, "")), ["status"], "{want} {no}");
         }
         for never in [json!("201"), json!("20x"), json!(null), json!(true)] {
-            assert_eq!(
-                complaints(json!({"status": never}), &answer(201, "")),
-                ["status"]
-            );
+            assert_eq!(complaints(json!({"status": never}), &answer(201, "")), ["status"]);
         }
         assert!(complaints(json!({"status_in": [200, 201]}), &answer(201, "")).is_empty());
         assert!(complaints(json!({"status_in": []}), &answer(201, "")).is_empty());
-        assert_eq!(
-            complaints(json!({"status_in": [200]}), &answer(201, "")),
-            ["status_in"]
-        );
+        assert_eq!(complaints(json!({"status_in": [200]}), &answer(201, "")), ["status_in"]);
     }
 
     #[test]
@@ -326,41 +235,22 @@ mod tests {
             "$.list[x]": "absent",
             "$.a": {"id": 8},
         }});
-        assert_eq!(
-            complaints(wants, &answer(200, body)),
-            ["$.a.id", "$.a.id", "$.list[3]", "$.list[x]"]
-        );
+        assert_eq!(complaints(wants, &answer(200, body)), ["$.a.id", "$.a.id", "$.list[3]", "$.list[x]"]);
     }
 
     #[test]
     fn a_body_that_is_no_object_is_not_looked_into() {
         for body in ["", "text", "[1]", "null", "7"] {
-            assert!(
-                complaints(
-                    json!({"body": {"$.a": 1}, "body_absent": ["$.a"]}),
-                    &answer(200, body)
-                )
-                .is_empty()
-            );
-            assert_eq!(
-                complaints(json!({"body": {"$or": [{"$.a": 1}]}}), &answer(200, body)),
-                ["$or"]
-            );
-            assert!(
-                complaints(
-                    json!({"body": {"$or": [{"$.a": "absent"}]}}),
-                    &answer(200, body)
-                )
-                .is_empty()
-            );
+            assert!(complaints(json!({"body": {"$.a": 1}, "body_absent": ["$.a"]}), &answer(200, body)).is_empty());
+            assert_eq!(complaints(json!({"body": {"$or": [{"$.a": 1}]}}), &answer(200, body)), ["$or"]);
+            assert!(complaints(json!({"body": {"$or": [{"$.a": "absent"}]}}), &answer(200, body)).is_empty());
         }
     }
 
     #[test]
     fn alternatives() {
-        let or = |choices: Value, body: &str| {
-            complaints(json!({"body": {"$or": choices}}), &answer(200, body)).is_empty()
-        };
+        let or =
+            |choices: Value, body: &str| complaints(json!({"body": {"$or": choices}}), &answer(200, body)).is_empty();
         let choices = json!([{"$.a": 1, "$.b": 2}, {"$.a": "{{steps.s.response.body.id}}"}]);
         assert!(or(choices.clone(), r#"{"a": 1, "b": 2}"#));
         assert!(or(choices.clone(), r#"{"a": "7"}"#));
@@ -374,28 +264,10 @@ mod tests {
     #[test]
     fn absent_and_contained() {
         let body = r#"{"a": 1, "b": null, "c": []}"#;
-        assert!(
-            complaints(
-                json!({"body_absent": ["$.b", "$.x", "$.c[0]", "$.a.x"]}),
-                &answer(200, body)
-            )
-            .is_empty()
-        );
-        assert_eq!(
-            complaints(json!({"body_absent": ["$.a", "$.c"]}), &answer(200, body)),
-            ["$.a", "$.c"]
-        );
-        assert!(
-            complaints(
-                json!({"body_contains": ["\"a\": 1", "null"]}),
-                &answer(200, body)
-            )
-            .is_empty()
-        );
-        assert_eq!(
-            complaints(json!({"body_contains": ["zzz"]}), &answer(200, "text")),
-            ["body_contains"]
-        );
+        assert!(complaints(json!({"body_absent": ["$.b", "$.x", "$.c[0]", "$.a.x"]}), &answer(200, body)).is_empty());
+        assert_eq!(complaints(json!({"body_absent": ["$.a", "$.c"]}), &answer(200, body)), ["$.a", "$.c"]);
+        assert!(complaints(json!({"body_contains": ["\"a\": 1", "null"]}), &answer(200, body)).is_empty());
+        assert_eq!(complaints(json!({"body_contains": ["zzz"]}), &answer(200, "text")), ["body_contains"]);
     }
 
     #[test]

@@ -84,26 +84,15 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError::Setup`] when the TLS setup of the machine is unusable.
-    pub fn new(
-        url: &str,
-        reset_url: Option<String>,
-        headers: &[(HeaderName, HeaderValue)],
-    ) -> Result<Self, HttpError> {
-        let mut builder = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .pool_idle_timeout(IDLE);
+    pub fn new(url: &str, reset_url: Option<String>, headers: &[(HeaderName, HeaderValue)]) -> Result<Self, HttpError> {
+        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).pool_idle_timeout(IDLE);
         // A proxy of the environment cannot see this machine's loopback.
         if is_loopback(url) {
             builder = builder.no_proxy();
         }
         let inner = builder.build().map_err(HttpError::Setup)?;
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self {
-            inner,
-            url,
-            reset_url,
-            headers: headers.iter().cloned().collect(),
-        })
+        Ok(Self { inner, url, reset_url, headers: headers.iter().cloned().collect() })
     }
 
     /// Asks the server for anything.
@@ -111,16 +100,8 @@ impl Client {
     /// # Errors
     /// [`HttpError::Unreachable`] when no answer comes.
     pub async fn probe(&self) -> Result<(), HttpError> {
-        let request = Request {
-            method: "GET",
-            path: PROBE_PATH,
-            headers: Vec::new(),
-            body: None,
-        };
-        self.send(&request)
-            .await
-            .map(drop)
-            .map_err(|error| HttpError::Unreachable(Box::new(error)))
+        let request = Request { method: "GET", path: PROBE_PATH, headers: Vec::new(), body: None };
+        self.send(&request).await.map(drop).map_err(|error| HttpError::Unreachable(Box::new(error)))
     }
 
     /// Empties the server, when it has a reset URL.
@@ -135,11 +116,7 @@ impl Client {
         headers.insert(CONTENT_LENGTH, NO_CONTENT);
         let request = self.inner.post(url).headers(headers);
         let answer = request.send().await.map_err(|e| transport(&e))?;
-        if answer.status().is_success() {
-            Ok(())
-        } else {
-            Err(HttpError::Reset(answer.status().as_u16()))
-        }
+        if answer.status().is_success() { Ok(()) } else { Err(HttpError::Reset(answer.status().as_u16())) }
     }
 
     /// Sends one step and reads the whole answer.
@@ -148,8 +125,7 @@ impl Client {
     /// [`HttpError`] when the step cannot be sent or is not answered.
     pub async fn send(&self, request: &Request<'_>) -> Result<Answer, HttpError> {
         let wrong = |what: &str, text: &str| HttpError::Request(format!("{what} {text:?}"));
-        let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| wrong("method", request.method))?;
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| wrong("method", request.method))?;
         let url = format!("{}{}", self.url, request.path);
         let url = Url::parse(&url).map_err(|_| wrong("URL", &url))?;
 
@@ -177,25 +153,13 @@ impl Client {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let raw = response.bytes().await.map_err(|e| transport(&e))?.to_vec();
         let took = began.elapsed();
-        let parsed = serde_json::from_slice(&raw)
-            .ok()
-            .filter(Value::is_object)
-            .map(Arc::new);
-        Ok(Answer {
-            status,
-            headers,
-            raw,
-            parsed,
-            took,
-        })
+        let parsed = serde_json::from_slice(&raw).ok().filter(Value::is_object).map(Arc::new);
+        Ok(Answer { status, headers, raw, parsed, took })
     }
 }
 
 fn is_loopback(url: &str) -> bool {
-    let host = Url::parse(url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_default();
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
@@ -233,12 +197,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_sent_is_an_error_and_not_a_panic() {
         let client = Client::new("http://127.0.0.1:9", None, &[]).unwrap();
-        let request = |method, path, headers| Request {
-            method,
-            path,
-            headers,
-            body: None,
-        };
+        let request = |method, path, headers| Request { method, path, headers, body: None };
         for request in [
             request("BAD METHOD", "/", vec![]),
             request("GET", "/", vec![("bad name", "x")]),
@@ -246,10 +205,7 @@ mod tests {
             request("GET", "x:y", vec![]),
         ] {
             let sent = client.send(&request).await;
-            assert!(
-                matches!(sent, Err(HttpError::Request(_))),
-                "{request:?}: {sent:?}"
-            );
+            assert!(matches!(sent, Err(HttpError::Request(_))), "{request:?}: {sent:?}");
         }
     }
 }

@@ -26,12 +26,8 @@ impl KnownList {
     /// [`DEFAULT`] plus `ids`.
     #[must_use]
     pub fn with_defaults(ids: &[String]) -> Self {
-        let given = ids
-            .iter()
-            .map(|id| (id.clone(), "given with --known".to_owned()));
-        let default = DEFAULT
-            .iter()
-            .map(|k| (k.id.to_owned(), k.reason.to_owned()));
+        let given = ids.iter().map(|id| (id.clone(), "given with --known".to_owned()));
+        let default = DEFAULT.iter().map(|k| (k.id.to_owned(), k.reason.to_owned()));
         // The defaults come last, so that their reason wins over "given".
         Self(given.chain(default).collect())
     }
@@ -49,20 +45,14 @@ mod tests {
 
     #[test]
     fn only_one_case_is_known_by_default() {
-        assert_eq!(
-            DEFAULT.iter().map(|k| k.id).collect::<Vec<_>>(),
-            ["L1-RTR-014"]
-        );
+        assert_eq!(DEFAULT.iter().map(|k| k.id).collect::<Vec<_>>(), ["L1-RTR-014"]);
     }
 
     #[test]
     fn given_ids_join_the_defaults() {
         let list = KnownList::with_defaults(&["X".into(), "L1-RTR-014".into()]);
         assert_eq!(list.reason("X"), Some("given with --known"));
-        assert!(
-            list.reason("L1-RTR-014")
-                .is_some_and(|r| r.contains("never send"))
-        );
+        assert!(list.reason("L1-RTR-014").is_some_and(|r| r.contains("never send")));
         assert_eq!(list.reason("OWN-L1-RTR-014"), None);
     }
 }

@@ -87,38 +87,21 @@ fn select(args: &Args) -> Result<Vec<Case>, Error> {
     let all = suite::load(&args.suites)?;
     let loaded = all.len();
     let cases: Vec<Case> = all.into_iter().filter(|case| args.selects(case)).collect();
-    if cases.is_empty() {
-        Err(Error::NothingSelected { loaded })
-    } else {
-        Ok(cases)
-    }
+    if cases.is_empty() { Err(Error::NothingSelected { loaded }) } else { Ok(cases) }
 }
 
 /// Runs `cases` against the stack, or against `--url` when there is none.
-async fn drive(
-    args: &Args,
-    cases: Vec<Case>,
-    stack: Option<&Stack>,
-    out: &mut dyn Write,
-) -> Result<Summary, Error> {
-    let url = stack.map_or_else(
-        || args.url.clone().unwrap_or_default(),
-        |s| s.url().to_owned(),
-    );
+async fn drive(args: &Args, cases: Vec<Case>, stack: Option<&Stack>, out: &mut dyn Write) -> Result<Summary, Error> {
+    let url = stack.map_or_else(|| args.url.clone().unwrap_or_default(), |s| s.url().to_owned());
     let url = url.trim_end_matches('/').to_owned();
-    let reset_url = args
-        .reset_url
-        .clone()
-        .or_else(|| stack.map(|_| format!("{url}{RESET_PATH}")));
+    let reset_url = args.reset_url.clone().or_else(|| stack.map(|_| format!("{url}{RESET_PATH}")));
 
     let client = Client::new(&url, reset_url, &args.header)?;
     client.probe().await?;
 
     let known = KnownList::with_defaults(&args.known);
-    let seed = (args.order == Order::Random).then(|| {
-        args.seed
-            .unwrap_or_else(|| fastrand::u64(..=u64::from(u32::MAX)))
-    });
+    let seed =
+        (args.order == Order::Random).then(|| args.seed.unwrap_or_else(|| fastrand::u64(..=u64::from(u32::MAX))));
     let mut rng = seed.map(fastrand::Rng::with_seed);
 
     let mut report = Report::new(&url, seed);
@@ -142,12 +125,7 @@ async fn drive(
     let summary = report.summary();
     reporter.end(&report, &summary)?;
     if let Some(path) = &args.json {
-        report
-            .write(path, &summary)
-            .map_err(|source| Error::Report {
-                path: path.display().to_string(),
-                source,
-            })?;
+        report.write(path, &summary).map_err(|source| Error::Report { path: path.display().to_string(), source })?;
     }
     Ok(summary)
 }

@@ -59,15 +59,10 @@ impl From<&str> for Path {
             let (name, mut brackets) = part.split_at(part.find('[').unwrap_or(part.len()));
             if !name.is_empty() {
                 let name = name.to_owned();
-                steps.push(if brackets.is_empty() {
-                    Step::Field(name)
-                } else {
-                    Step::Holder(name)
-                });
+                steps.push(if brackets.is_empty() { Step::Field(name) } else { Step::Holder(name) });
             }
             while !brackets.is_empty() {
-                let (step, rest) =
-                    bracket(brackets).unwrap_or_else(|| (Step::Wrong(brackets.to_owned()), ""));
+                let (step, rest) = bracket(brackets).unwrap_or_else(|| (Step::Wrong(brackets.to_owned()), ""));
                 steps.push(step);
                 brackets = rest;
             }
@@ -96,20 +91,10 @@ fn bracket(text: &str) -> Option<(Step, &str)> {
         let (filter, rest) = inner.split_once(")]")?;
         let (key, value) = filter.split_once("==")?;
         let value = value.trim_matches(['\'', '"']);
-        return Some((
-            Step::Filter {
-                key: key.to_owned(),
-                value: value.to_owned(),
-            },
-            rest,
-        ));
+        return Some((Step::Filter { key: key.to_owned(), value: value.to_owned() }, rest));
     }
     let (index, rest) = text.strip_prefix('[')?.split_once(']')?;
-    let step = if index == "*" {
-        Step::Each
-    } else {
-        Step::Index(index.parse().ok()?)
-    };
+    let step = if index == "*" { Step::Each } else { Step::Index(index.parse().ok()?) };
     Some((step, rest))
 }
 
@@ -142,24 +127,17 @@ fn walk<'a>(steps: &[Step], mut here: &'a Value) -> Result<Cow<'a, Value>, PathE
             Step::Index(index) => {
                 let items = array(here, &index.to_string())?;
                 let found = usize::try_from(*index).ok().and_then(|at| items.get(at));
-                found.ok_or(PathError::OutOfBounds {
-                    index: *index,
-                    length: items.len(),
-                })?
+                found.ok_or(PathError::OutOfBounds { index: *index, length: items.len() })?
             }
             Step::Filter { key, value } => {
                 let items = array(here, "?")?;
-                let hit = items
-                    .iter()
-                    .find(|item| item.get(key).is_some_and(|v| plain_text(v) == *value));
+                let hit = items.iter().find(|item| item.get(key).is_some_and(|v| plain_text(v) == *value));
                 hit.unwrap_or(&NONE)
             }
             Step::Wrong(text) => return Err(PathError::Syntax(text.clone())),
             Step::Each => {
                 let rest = &steps[i + 1..];
-                let found = array(here, "*")?
-                    .iter()
-                    .filter_map(|item| walk(rest, item).ok());
+                let found = array(here, "*")?.iter().filter_map(|item| walk(rest, item).ok());
                 let found = found.filter(|value| !value.is_null()).map(Cow::into_owned);
                 return Ok(Cow::Owned(Value::Array(found.collect())));
             }
@@ -168,19 +146,12 @@ fn walk<'a>(steps: &[Step], mut here: &'a Value) -> Result<Cow<'a, Value>, PathE
     Ok(Cow::Borrowed(here))
 }
 
-fn object<'a>(
-    value: &'a Value,
-    name: &str,
-) -> Result<&'a serde_json::Map<String, Value>, PathError> {
-    value
-        .as_object()
-        .ok_or_else(|| PathError::NotAnObject(name.to_owned()))
+fn object<'a>(value: &'a Value, name: &str) -> Result<&'a serde_json::Map<String, Value>, PathError> {
+    value.as_object().ok_or_else(|| PathError::NotAnObject(name.to_owned()))
 }
 
 fn array<'a>(value: &'a Value, index: &str) -> Result<&'a Vec<Value>, PathError> {
-    value
-        .as_array()
-        .ok_or_else(|| PathError::NotAnArray(index.to_owned()))
+    value.as_array().ok_or_else(|| PathError::NotAnArray(index.to_owned()))
 }
 
 #[cfg(test)]
@@ -245,24 +216,9 @@ mod tests {
             ("$.missing[0]", PathError::NotAnArray("0".into())),
             ("$.deep[*].x", PathError::NotAnArray("*".into())),
             ("$.deep[?(@.a=='b')]", PathError::NotAnArray("?".into())),
-            (
-                "$.empty[0]",
-                PathError::OutOfBounds {
-                    index: 0,
-                    length: 0,
-                },
-            ),
-            (
-                "$.jobs[-1]",
-                PathError::OutOfBounds {
-                    index: -1,
-                    length: 4,
-                },
-            ),
-            (
-                "$.jobs[?(@.id=='none')].n",
-                PathError::NotAnObject("n".into()),
-            ),
+            ("$.empty[0]", PathError::OutOfBounds { index: 0, length: 0 }),
+            ("$.jobs[-1]", PathError::OutOfBounds { index: -1, length: 4 }),
+            ("$.jobs[?(@.id=='none')].n", PathError::NotAnObject("n".into())),
             ("$.jobs[x]", PathError::Syntax("[x]".into())),
             ("$.jobs[0", PathError::Syntax("[0".into())),
             ("$.jobs[0]x", PathError::Syntax("x".into())),

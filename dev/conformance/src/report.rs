@@ -103,21 +103,11 @@ impl Report {
     /// An empty report; `seed` is set for a random order.
     #[must_use]
     pub fn new(url: &str, seed: Option<u64>) -> Self {
-        Self {
-            url: url.to_owned(),
-            seed,
-            results: Vec::new(),
-        }
+        Self { url: url.to_owned(), seed, results: Vec::new() }
     }
 
     /// Judges and keeps an outcome.
-    pub fn add(
-        &mut self,
-        round: u32,
-        case: &Case,
-        outcome: Outcome,
-        known: &KnownList,
-    ) -> &CaseResult {
+    pub fn add(&mut self, round: u32, case: &Case, outcome: Outcome, known: &KnownList) -> &CaseResult {
         let known = known.reason(&case.test_id);
         let (status, reason) = match (outcome.error, outcome.failures.is_empty(), known) {
             // A case that did not run tells nothing, whether it is on the list or not.
@@ -146,9 +136,7 @@ impl Report {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let mut counts = Counts::default();
-        self.results
-            .iter()
-            .for_each(|result| counts.add(result.status));
+        self.results.iter().for_each(|result| counts.add(result.status));
         counts
     }
 
@@ -195,19 +183,8 @@ impl std::fmt::Debug for Reporter<'_> {
 impl<'a> Reporter<'a> {
     /// A reporter whose columns fit `cases`.
     pub fn new(out: &'a mut dyn Write, cases: &[Case], verbose: bool) -> Self {
-        let width = |text: fn(&Case) -> &str| {
-            cases
-                .iter()
-                .map(|case| text(case).chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        Self {
-            out,
-            id_width: width(|c| &c.test_id),
-            name_width: width(|c| &c.name),
-            verbose,
-        }
+        let width = |text: fn(&Case) -> &str| cases.iter().map(|case| text(case).chars().count()).max().unwrap_or(0);
+        Self { out, id_width: width(|c| &c.test_id), name_width: width(|c| &c.name), verbose }
     }
 
     /// Says what is about to run.
@@ -217,10 +194,7 @@ impl<'a> Reporter<'a> {
     pub fn begin(&mut self, url: &str, cases: usize, seed: Option<u64>) -> io::Result<()> {
         writeln!(self.out, "{cases} cases against {url}")?;
         if let Some(seed) = seed {
-            writeln!(
-                self.out,
-                "random order, repeat it with --order random --seed {seed}"
-            )?;
+            writeln!(self.out, "random order, repeat it with --order random --seed {seed}")?;
         }
         Ok(())
     }
@@ -243,16 +217,8 @@ impl<'a> Reporter<'a> {
     /// Those of the output.
     pub fn case(&mut self, result: &CaseResult) -> io::Result<()> {
         let (id_width, name_width) = (self.id_width, self.name_width);
-        let (id, name, label, ms) = (
-            &result.id,
-            &result.name,
-            result.status.label(),
-            result.duration_ms,
-        );
-        writeln!(
-            self.out,
-            "{id:id_width$}  {name:name_width$}  {label:<5}  {ms:>6} ms"
-        )?;
+        let (id, name, label, ms) = (&result.id, &result.name, result.status.label(), result.duration_ms);
+        writeln!(self.out, "{id:id_width$}  {name:name_width$}  {label:<5}  {ms:>6} ms")?;
         if self.verbose {
             for line in &result.trace {
                 writeln!(self.out, "    . {line}")?;
@@ -263,31 +229,12 @@ impl<'a> Reporter<'a> {
         }
         writeln!(self.out, "    file: {}", result.file)?;
         if let Some(reason) = &result.reason {
-            writeln!(
-                self.out,
-                "    {}: {reason}",
-                if result.status == Status::Error {
-                    "error"
-                } else {
-                    "known"
-                }
-            )?;
+            writeln!(self.out, "    {}: {reason}", if result.status == Status::Error { "error" } else { "known" })?;
         }
         for failure in &result.failures {
-            let Failure {
-                step,
-                path,
-                expected,
-                got,
-                http_status,
-            } = failure;
-            let http = http_status
-                .map(|status| format!(" [HTTP {status}]"))
-                .unwrap_or_default();
-            writeln!(
-                self.out,
-                "    {step}  {path}: expected {expected}, got {got}{http}"
-            )?;
+            let Failure { step, path, expected, got, http_status } = failure;
+            let http = http_status.map(|status| format!(" [HTTP {status}]")).unwrap_or_default();
+            writeln!(self.out, "    {step}  {path}: expected {expected}, got {got}{http}")?;
         }
         self.out.flush()
     }
@@ -298,43 +245,15 @@ impl<'a> Reporter<'a> {
     /// Those of the output.
     pub fn end(&mut self, report: &Report, summary: &Summary) -> io::Result<()> {
         writeln!(self.out, "\nlevel  cases  passed  failed  known")?;
-        for (
-            level,
-            Counts {
-                total,
-                passed,
-                failed,
-                skipped,
-            },
-        ) in report.levels()
-        {
-            writeln!(
-                self.out,
-                "{level:>5}  {total:>5}  {passed:>6}  {failed:>6}  {skipped:>5}"
-            )?;
+        for (level, Counts { total, passed, failed, skipped }) in report.levels() {
+            writeln!(self.out, "{level:>5}  {total:>5}  {passed:>6}  {failed:>6}  {skipped:>5}")?;
         }
         writeln!(self.out)?;
-        for result in report
-            .results
-            .iter()
-            .filter(|result| result.status == Status::KnownPasses)
-        {
-            writeln!(
-                self.out,
-                "warning: {} is on the known list but passes now",
-                result.id
-            )?;
+        for result in report.results.iter().filter(|result| result.status == Status::KnownPasses) {
+            writeln!(self.out, "warning: {} is on the known list but passes now", result.id)?;
         }
-        let skipped = if summary.skipped > 0 {
-            format!(", {} skipped", summary.skipped)
-        } else {
-            String::new()
-        };
-        writeln!(
-            self.out,
-            "{} passed, {} failed{skipped}",
-            summary.passed, summary.failed
-        )?;
+        let skipped = if summary.skipped > 0 { format!(", {} skipped", summary.skipped) } else { String::new() };
+        writeln!(self.out, "{} passed, {} failed{skipped}", summary.passed, summary.failed)?;
         self.out.flush()
     }
 }

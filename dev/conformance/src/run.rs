@@ -67,12 +67,7 @@ impl<'a> Runner<'a> {
     /// Resets the server and runs the case.
     pub async fn run(&self, case: &Case) -> Outcome {
         let began = Instant::now();
-        let mut outcome = Outcome {
-            error: None,
-            failures: Vec::new(),
-            took: Duration::ZERO,
-            trace: Vec::new(),
-        };
+        let mut outcome = Outcome { error: None, failures: Vec::new(), took: Duration::ZERO, trace: Vec::new() };
         if let Err(error) = self.client.reset().await {
             outcome.error = Some(format!("reset: {error}"));
         } else {
@@ -85,8 +80,7 @@ impl<'a> Runner<'a> {
     async fn run_phases(&self, case: &Case, outcome: &mut Outcome) {
         let mut answers = Answers::default();
         for step in phase_steps(case.setup.as_ref()) {
-            self.run_group(std::slice::from_ref(step), &mut answers, outcome)
-                .await;
+            self.run_group(std::slice::from_ref(step), &mut answers, outcome).await;
             if !outcome.failures.is_empty() {
                 outcome.error = Some(format!("setup step {} failed", step.id));
                 return;
@@ -98,20 +92,14 @@ impl<'a> Runner<'a> {
         // Tidying up is not part of what is tested.
         let judged = outcome.failures.len();
         for step in phase_steps(case.teardown.as_ref()) {
-            self.run_group(std::slice::from_ref(step), &mut answers, outcome)
-                .await;
+            self.run_group(std::slice::from_ref(step), &mut answers, outcome).await;
         }
         outcome.failures.truncate(judged);
     }
 
     /// Runs steps at once; all of them see the answers from before the group.
     async fn run_group(&self, group: &[Step], answers: &mut Answers, outcome: &mut Outcome) {
-        let all = join_all(
-            group
-                .iter()
-                .map(|step| self.run_step(step, answers.clone())),
-        )
-        .await;
+        let all = join_all(group.iter().map(|step| self.run_step(step, answers.clone()))).await;
         for (step, done) in group.iter().zip(all) {
             answers.insert(&step.id, done.body);
             outcome.failures.extend(done.failures);
@@ -125,26 +113,15 @@ impl<'a> Runner<'a> {
         if step.action.eq_ignore_ascii_case("WAIT") {
             let length = step.duration_ms.filter(|ms| *ms > 0).unwrap_or(delay);
             sleep(Duration::from_millis(length)).await;
-            let trace = self
-                .verbose
-                .then(|| format!("{} WAIT {length} ms", step.id));
-            return Done {
-                body: None,
-                failures: Vec::new(),
-                trace,
-            };
+            let trace = self.verbose.then(|| format!("{} WAIT {length} ms", step.id));
+            return Done { body: None, failures: Vec::new(), trace };
         }
 
         let path = answers.fill(&step.path);
         let request = Request {
             method: &step.action,
             path: &path,
-            headers: step
-                .headers
-                .iter()
-                .flatten()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
+            headers: step.headers.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             body: step.body.as_ref().map(|body| answers.fill(body.get())),
         };
         let sent = self.client.send(&request).await;
@@ -153,10 +130,7 @@ impl<'a> Runner<'a> {
             Ok(answer) => {
                 // A step may refer to its own answer.
                 answers.insert(&step.id, answer.parsed.clone());
-                let complaints = step
-                    .assertions
-                    .iter()
-                    .flat_map(|a| assertions::check(a, &answer, &answers));
+                let complaints = step.assertions.iter().flat_map(|a| assertions::check(a, &answer, &answers));
                 let failures = complaints.map(|complaint| Failure {
                     step: step.id.clone(),
                     path: complaint.path,
@@ -165,20 +139,9 @@ impl<'a> Runner<'a> {
                     http_status: Some(answer.status),
                 });
                 let text = || shorten(&String::from_utf8_lossy(&answer.raw));
-                let result = || {
-                    format!(
-                        "{} ({} ms) {}",
-                        answer.status,
-                        answer.took.as_millis(),
-                        text()
-                    )
-                };
+                let result = || format!("{} ({} ms) {}", answer.status, answer.took.as_millis(), text());
                 let trace = self.verbose.then(|| line(&result()));
-                Done {
-                    failures: failures.collect(),
-                    body: answer.parsed,
-                    trace,
-                }
+                Done { failures: failures.collect(), body: answer.parsed, trace }
             }
             Err(error) => {
                 let failure = Failure {
@@ -188,11 +151,7 @@ impl<'a> Runner<'a> {
                     got: error.to_string(),
                     http_status: None,
                 };
-                Done {
-                    body: None,
-                    failures: vec![failure],
-                    trace: self.verbose.then(|| line(&error.to_string())),
-                }
+                Done { body: None, failures: vec![failure], trace: self.verbose.then(|| line(&error.to_string())) }
             }
         }
     }
@@ -225,10 +184,7 @@ mod tests {
             (vec![("a", ""), ("b", ""), ("c", "")], "a b c"),
             (vec![("a", ""), ("b", ""), ("c", "b"), ("d", "")], "a b+c d"),
             (vec![("a", "b"), ("b", "")], "a+b"),
-            (
-                vec![("a", ""), ("b", "a"), ("c", "a"), ("d", "")],
-                "a+b+c d",
-            ),
+            (vec![("a", ""), ("b", "a"), ("c", "a"), ("d", "")], "a+b+c d"),
             (vec![("a", ""), ("x", ""), ("b", "a")], "a x b"),
             (vec![], ""),
         ] {
@@ -236,19 +192,10 @@ mod tests {
                 .into_iter()
                 .map(|(id, with)| {
                     let with = (!with.is_empty()).then_some(with);
-                    serde_json::from_value(
-                        json!({"id": id, "action": "GET", "parallel_with": with}),
-                    )
-                    .unwrap()
+                    serde_json::from_value(json!({"id": id, "action": "GET", "parallel_with": with})).unwrap()
                 })
                 .collect();
-            let ids = |group: &[Step]| {
-                group
-                    .iter()
-                    .map(|s| s.id.as_str())
-                    .collect::<Vec<_>>()
-                    .join("+")
-            };
+            let ids = |group: &[Step]| group.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join("+");
             assert_eq!(groups(&steps).map(ids).collect::<Vec<_>>().join(" "), want);
         }
     }

@@ -21,11 +21,7 @@ impl Level {
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::EXT {
-            f.pad("ext")
-        } else {
-            f.pad(&self.0.to_string())
-        }
+        if *self == Self::EXT { f.pad("ext") } else { f.pad(&self.0.to_string()) }
     }
 }
 
@@ -35,10 +31,7 @@ impl FromStr for Level {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "ext" => Ok(Self::EXT),
-            digits => digits
-                .parse()
-                .map(Self)
-                .map_err(|_| format!("level {text:?} is neither a number nor ext")),
+            digits => digits.parse().map(Self).map_err(|_| format!("level {text:?} is neither a number nor ext")),
         }
     }
 }
@@ -195,28 +188,19 @@ pub fn load(root: &Path) -> Result<Vec<Case>, LoadError> {
         files.push(root.to_owned());
     }
     files.sort();
-    let mut cases = files
-        .iter()
-        .map(|file| read(root, file))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut cases = files.iter().map(|file| read(root, file)).collect::<Result<Vec<_>, _>>()?;
     // Stable, so that cases of one id stay in the order of their files.
     cases.sort_by(|a, b| a.test_id.cmp(&b.test_id));
     Ok(cases)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
-    let failed = |source| LoadError::Read {
-        path: folder.to_owned(),
-        source,
-    };
+    let failed = |source| LoadError::Read { path: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "json") {
             files.push(path);
         }
     }
@@ -224,19 +208,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
 }
 
 fn read(root: &Path, file: &Path) -> Result<Case, LoadError> {
-    let text = std::fs::read(file).map_err(|source| LoadError::Read {
-        path: file.to_owned(),
-        source,
-    })?;
-    let mut case: Case = serde_json::from_slice(&text).map_err(|source| LoadError::Parse {
-        path: file.to_owned(),
-        source,
-    })?;
-    let shown = file
-        .strip_prefix(root)
-        .ok()
-        .filter(|rest| !rest.as_os_str().is_empty())
-        .unwrap_or(file);
+    let text = std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
+    let mut case: Case =
+        serde_json::from_slice(&text).map_err(|source| LoadError::Parse { path: file.to_owned(), source })?;
+    let shown = file.strip_prefix(root).ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(file);
     case.file = shown.display().to_string();
     Ok(case)
 }
@@ -251,25 +226,12 @@ mod tests {
 
     #[test]
     fn levels_are_numbers_texts_or_ext() {
-        for (text, level) in [
-            ("0", Level(0)),
-            (r#""3""#, Level(3)),
-            (r#""ext""#, Level::EXT),
-        ] {
-            let case = parse(&format!(
-                r#"{{"test_id": "x", "level": {text}, "steps": []}}"#
-            ))
-            .unwrap();
+        for (text, level) in [("0", Level(0)), (r#""3""#, Level(3)), (r#""ext""#, Level::EXT)] {
+            let case = parse(&format!(r#"{{"test_id": "x", "level": {text}, "steps": []}}"#)).unwrap();
             assert_eq!(case.level, level);
         }
         for text in ["null", "-1", "1.5", r#""high""#] {
-            assert!(
-                parse(&format!(
-                    r#"{{"test_id": "x", "level": {text}, "steps": []}}"#
-                ))
-                .is_err(),
-                "{text}"
-            );
+            assert!(parse(&format!(r#"{{"test_id": "x", "level": {text}, "steps": []}}"#)).is_err(), "{text}");
         }
         assert_eq!(format!("{:>4}|{}", Level::EXT, Level(2)), " ext|2");
     }
@@ -287,10 +249,7 @@ mod tests {
         assert_eq!(body(0), Some(r#"{"z": 1.50, "a": "\u00e4"}"#));
         assert_eq!(body(1), Some("null"));
         assert_eq!(body(2), None);
-        assert_eq!(
-            case.steps[1].assertions.as_ref().unwrap().status,
-            Some(Value::Null)
-        );
+        assert_eq!(case.steps[1].assertions.as_ref().unwrap().status, Some(Value::Null));
         assert!(case.steps[2].assertions.is_none());
     }
 
@@ -308,18 +267,8 @@ mod tests {
         write("c/three.json", &case("B"));
         write("c/readme.md", "not a case");
         let cases = load(folder.path()).unwrap();
-        let listed: Vec<_> = cases
-            .iter()
-            .map(|c| (c.test_id.as_str(), c.file.as_str()))
-            .collect();
-        assert_eq!(
-            listed,
-            [
-                ("A", "a/b/two.json"),
-                ("B", "a/one.json"),
-                ("B", "c/three.json")
-            ]
-        );
+        let listed: Vec<_> = cases.iter().map(|c| (c.test_id.as_str(), c.file.as_str())).collect();
+        assert_eq!(listed, [("A", "a/b/two.json"), ("B", "a/one.json"), ("B", "c/three.json")]);
         assert_eq!(load(&folder.path().join("c/three.json")).unwrap().len(), 1);
 
         write("c/wrong.json", "{");
@@ -331,10 +280,6 @@ mod tests {
     #[test]
     fn our_own_suites_load() {
         let cases = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("suites")).unwrap();
-        assert!(
-            cases
-                .iter()
-                .any(|case| case.test_id == "OWN-L1-RTR-014" && case.level == Level(1))
-        );
+        assert!(cases.iter().any(|case| case.test_id == "OWN-L1-RTR-014" && case.level == Level(1)));
     }
 }

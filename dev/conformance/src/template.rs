@@ -10,8 +10,7 @@ use crate::path;
 use crate::value::number_text;
 
 static TEMPLATE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\{\{steps\.([^.]+)\.response\.body\.([^}]+)\}\}")
-        .expect("a constant pattern compiles")
+    Regex::new(r"\{\{steps\.([^.]+)\.response\.body\.([^}]+)\}\}").expect("a constant pattern compiles")
 });
 
 /// The bodies of the steps so far, by step id. Cloning is cheap: a parallel step gets a copy,
@@ -31,10 +30,7 @@ impl Answers {
     /// Replaces the templates of a text. One that leads to nothing stays as it is.
     #[must_use]
     pub fn fill(&self, text: &str) -> String {
-        let fill_one = |found: &Captures<'_>| {
-            self.lookup(&found[1], &found[2])
-                .unwrap_or_else(|| found[0].to_owned())
-        };
+        let fill_one = |found: &Captures<'_>| self.lookup(&found[1], &found[2]).unwrap_or_else(|| found[0].to_owned());
         TEMPLATE.replace_all(text, fill_one).into_owned()
     }
 
@@ -44,10 +40,7 @@ impl Answers {
         match value {
             Value::String(text) => Value::String(self.fill(text)),
             Value::Array(items) => items.iter().map(|item| self.fill_value(item)).collect(),
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, item)| (key.clone(), self.fill_value(item)))
-                .collect(),
+            Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), self.fill_value(item))).collect(),
             other => other.clone(),
         }
     }
@@ -118,19 +111,13 @@ mod tests {
     #[test]
     fn several_in_one_text() {
         let text = format!("/jobs/{}/at/{}?x={}", t("id"), t("missing"), t("n"));
-        assert_eq!(
-            answers().fill(&text),
-            format!("/jobs/x-1/at/{}?x=5", t("missing"))
-        );
+        assert_eq!(answers().fill(&text), format!("/jobs/x-1/at/{}?x=5", t("missing")));
     }
 
     #[test]
     fn matchers_are_filled_in_depth_but_not_in_their_keys() {
         let want = json!({"a": [t("id"), 1, null], t("id"): {"b": t("n")}});
-        assert_eq!(
-            answers().fill_value(&want),
-            json!({"a": ["x-1", 1, null], t("id"): {"b": "5"}})
-        );
+        assert_eq!(answers().fill_value(&want), json!({"a": ["x-1", 1, null], t("id"): {"b": "5"}}));
     }
 
     #[test]

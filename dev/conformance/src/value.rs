@@ -24,15 +24,9 @@ pub fn plain_text(value: &Value) -> String {
         Value::Bool(b) => b.to_string(),
         Value::Number(n) => number_text(n),
         Value::String(s) => s.clone(),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(plain_text).collect::<Vec<_>>().join(" ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(plain_text).collect::<Vec<_>>().join(" ")),
         Value::Object(map) => {
-            let mut pairs: Vec<String> = map
-                .iter()
-                .map(|(k, v)| format!("{k}:{}", plain_text(v)))
-                .collect();
+            let mut pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", plain_text(v))).collect();
             pairs.sort();
             format!("map[{}]", pairs.join(" "))
         }
@@ -44,10 +38,7 @@ pub fn plain_text(value: &Value) -> String {
 pub fn same_number(a: &Number, b: &Number) -> bool {
     match (integral(a), integral(b)) {
         (Some(a), Some(b)) => a == b,
-        _ => a
-            .as_f64()
-            .zip(b.as_f64())
-            .is_some_and(|(a, b)| (a - b).abs() <= 1e-9),
+        _ => a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| (a - b).abs() <= 1e-9),
     }
 }
 
@@ -78,10 +69,7 @@ fn integral(number: &Number) -> Option<i128> {
         return Some(u.into());
     }
     // Beyond 1e30 the cast would saturate; such numbers are compared as floats.
-    number
-        .as_f64()
-        .filter(|f| f.fract() == 0.0 && f.abs() < 1e30)
-        .map(|f| f as i128)
+    number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 1e30).map(|f| f as i128)
 }
 
 #[cfg(test)]

@@ -11,10 +11,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut port = |default: u16| arguments.next().map_or(Ok(default), |port| port.parse());
     let (sqs_port, dynamodb_port) = (port(4100)?, port(4101)?);
     let aws = LocalAws::start(LocalAwsOptions {
-        sqs: SqsOptions {
-            addr: ([127, 0, 0, 1], sqs_port).into(),
-            ..SqsOptions::default()
-        },
+        sqs: SqsOptions { addr: ([127, 0, 0, 1], sqs_port).into(), ..SqsOptions::default() },
         dynamodb: DynamoDbOptions {
             addr: ([127, 0, 0, 1], dynamodb_port).into(),
             ttl_sweep: Some(Duration::from_secs(1)),

@@ -17,9 +17,7 @@ const BACKLOG: usize = 100_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let sqs = runtime.block_on(Sqs::start(SqsOptions::default()))?;
     let addr = sqs.url().trim_start_matches("http://").to_owned();
     let mut setup = Connection::open(&addr)?;
@@ -35,14 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if let Some(delay_s) = delay_s {
             let start = Instant::now();
             fill(&mut setup, &url, delay_s)?;
-            println!(
-                "{what}: filled at {:.0} messages/s",
-                per_second(BACKLOG, start.elapsed())
-            );
+            println!("{what}: filled at {:.0} messages/s", per_second(BACKLOG, start.elapsed()));
         }
         if name == "in-flight" {
-            let receive =
-                json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 43_200});
+            let receive = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 43_200});
             for _ in 0..BACKLOG / 10 {
                 setup.call("ReceiveMessage", &receive)?;
             }
@@ -61,12 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let elapsed = start.elapsed();
         times.sort_unstable();
-        let percentile = |percent: usize| {
-            times
-                .get(times.len() * percent / 100)
-                .copied()
-                .unwrap_or_default()
-        };
+        let percentile = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
         println!(
             "{what}: {:.0} cycles/s ({CLIENTS} clients; cycle p50 {:?}, p99 {:?}) {:?}",
             per_second(times.len(), elapsed),
@@ -108,10 +97,7 @@ fn cycles(addr: &str, url: &str, end: Instant) -> io::Result<Vec<Duration>> {
         if handle.is_null() {
             return Err(io::Error::other("sent but not received"));
         }
-        connection.call(
-            "DeleteMessage",
-            &json!({"QueueUrl": url, "ReceiptHandle": handle}),
-        )?;
+        connection.call("DeleteMessage", &json!({"QueueUrl": url, "ReceiptHandle": handle}))?;
         times.push(start.elapsed());
     }
     Ok(times)
@@ -127,10 +113,7 @@ impl Connection {
     fn open(addr: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-            addr: addr.to_owned(),
-        })
+        Ok(Self { stream: BufReader::new(stream), addr: addr.to_owned() })
     }
 
     fn call(&mut self, action: &str, body: &Value) -> io::Result<Value> {
@@ -158,9 +141,7 @@ impl Connection {
         let mut answer = vec![0; length];
         self.stream.read_exact(&mut answer)?;
         if !ok {
-            return Err(io::Error::other(
-                String::from_utf8_lossy(&answer).into_owned(),
-            ));
+            return Err(io::Error::other(String::from_utf8_lossy(&answer).into_owned()));
         }
         serde_json::from_slice(&answer).map_err(io::Error::other)
     }

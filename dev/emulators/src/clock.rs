@@ -51,9 +51,7 @@ impl ManualClock {
     /// A clock that shows `start_ms` (milliseconds since the Unix epoch).
     #[must_use]
     pub fn new(start_ms: i64) -> Arc<Self> {
-        Arc::new(Self {
-            now_ms: watch::Sender::new(start_ms),
-        })
+        Arc::new(Self { now_ms: watch::Sender::new(start_ms) })
     }
 
     /// The time it shows, in milliseconds since the Unix epoch.
@@ -70,8 +68,7 @@ impl ManualClock {
     /// Moves the clock forward (in whole milliseconds).
     pub fn advance(&self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.now_ms
-            .send_modify(|now| *now = now.saturating_add(by_ms));
+        self.now_ms.send_modify(|now| *now = now.saturating_add(by_ms));
     }
 
     async fn wait_until(&self, at_ms: i64) {
@@ -81,8 +78,6 @@ impl ManualClock {
 }
 
 fn system_now_ms() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

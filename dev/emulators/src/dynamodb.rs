@@ -30,11 +30,7 @@ pub struct DynamoDbOptions {
 
 impl Default for DynamoDbOptions {
     fn default() -> Self {
-        Self {
-            addr: ([127, 0, 0, 1], 0).into(),
-            path: None,
-            ttl_sweep: None,
-        }
+        Self { addr: ([127, 0, 0, 1], 0).into(), path: None, ttl_sweep: None }
     }
 }
 
@@ -49,9 +45,7 @@ pub struct DynamoDb {
 
 impl std::fmt::Debug for DynamoDb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DynamoDb")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("DynamoDb").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -72,22 +66,10 @@ impl DynamoDb {
         let signal = async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database.clone(),
-            signal,
-        ));
-        let sweeper = options
-            .ttl_sweep
-            .map(|every| tokio::spawn(sweep(database.clone(), every)));
+        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), signal));
+        let sweeper = options.ttl_sweep.map(|every| tokio::spawn(sweep(database.clone(), every)));
         tracing::info!(%url, "DynamoDB listens");
-        Ok(Self {
-            url,
-            database,
-            stop,
-            server,
-            sweeper,
-        })
+        Ok(Self { url, database, stop, server, sweeper })
     }
 
     /// Base URL (`http://127.0.0.1:PORT`), to be given to an SDK as its endpoint.
@@ -107,10 +89,7 @@ impl DynamoDb {
             sweeper.abort();
         }
         self.stop.send_replace(true);
-        if tokio::time::timeout(SHUTDOWN_PATIENCE, &mut self.server)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, &mut self.server).await.is_err() {
             self.server.abort();
         }
     }
@@ -133,10 +112,7 @@ async fn open(path: Option<PathBuf>) -> Result<Database, StartError> {
             Database::new(path).map_err(|error| error.to_string())
         }
     });
-    opened
-        .await
-        .map_err(|error| StartError::Database(error.to_string()))?
-        .map_err(StartError::Database)
+    opened.await.map_err(|error| StartError::Database(error.to_string()))?.map_err(StartError::Database)
 }
 
 async fn sweep(database: Database, every: Duration) {

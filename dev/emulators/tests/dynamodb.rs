@@ -14,10 +14,7 @@ async fn call(url: &str, action: &str, body: Value) -> Value {
          authorization: AWS4-HMAC-SHA256 Credential=test/20261123/us-east-1/dynamodb/aws4_request, \
          SignedHeaders=host;x-amz-date, Signature=00\r\nx-amz-date: 20261123T000000Z\r\n"
     );
-    world::post(url, &headers, body.to_string().as_bytes())
-        .await
-        .unwrap()
-        .ok()
+    world::post(url, &headers, body.to_string().as_bytes()).await.unwrap().ok()
 }
 
 fn table() -> Value {
@@ -34,13 +31,8 @@ async fn both_emulators_run_side_by_side() {
     let aws = LocalAws::start(LocalAwsOptions::default()).await.unwrap();
     assert_ne!(aws.sqs.url(), aws.dynamodb.url());
     call(aws.dynamodb.url(), "CreateTable", table()).await;
-    assert_eq!(
-        call(aws.dynamodb.url(), "ListTables", json!({})).await["TableNames"],
-        json!(["table"])
-    );
-    let queues = world::call(aws.sqs.url(), "ListQueues", &json!({}))
-        .await
-        .unwrap();
+    assert_eq!(call(aws.dynamodb.url(), "ListTables", json!({})).await["TableNames"], json!(["table"]));
+    let queues = world::call(aws.sqs.url(), "ListQueues", &json!({})).await.unwrap();
     assert_eq!(queues.ok(), json!({}));
     aws.shutdown().await;
 }
@@ -48,18 +40,12 @@ async fn both_emulators_run_side_by_side() {
 #[tokio::test]
 async fn a_file_keeps_its_tables() {
     let path = std::env::temp_dir().join(format!("ojs-emulators-{}.db", std::process::id()));
-    let options = DynamoDbOptions {
-        path: Some(path.clone()),
-        ..DynamoDbOptions::default()
-    };
+    let options = DynamoDbOptions { path: Some(path.clone()), ..DynamoDbOptions::default() };
     let first = DynamoDb::start(options.clone()).await.unwrap();
     call(first.url(), "CreateTable", table()).await;
     first.shutdown().await;
     let second = DynamoDb::start(options).await.unwrap();
-    assert_eq!(
-        call(second.url(), "ListTables", json!({})).await["TableNames"],
-        json!(["table"])
-    );
+    assert_eq!(call(second.url(), "ListTables", json!({})).await["TableNames"], json!(["table"]));
     second.shutdown().await;
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));

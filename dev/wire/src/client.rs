@@ -191,7 +191,7 @@ fn refusal(service: Service, status: u16, code: &str) -> HttpResponse {
 }
 
 async fn read(mut answer: HttpResponse) -> Result<(Vec<u8>, HttpResponse), ConnectorError> {
-    let body = answer.take_body().collect().await.map_err(|e| ConnectorError::io(e))?.to_bytes().to_vec();
+    let body = answer.take_body().collect().await.map_err(ConnectorError::io)?.to_bytes().to_vec();
     *answer.body_mut() = SdkBody::from(body.clone());
     Ok((body, answer))
 }

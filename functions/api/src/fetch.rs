@@ -27,9 +27,8 @@ pub(crate) async fn fetch(State(api): State<Api>, JsonBody(request): JsonBody) -
 }
 
 fn parse(mut fields: Fields) -> Result<Fetch, Error> {
-    let queues = fields
-        .take_strings("queues", MAX_FETCH_QUEUES)?
-        .ok_or_else(|| Error::field("queues", "is required"))?;
+    let queues =
+        fields.take_strings("queues", MAX_FETCH_QUEUES)?.ok_or_else(|| Error::field("queues", "is required"))?;
     if queues.is_empty() {
         return Err(Error::field("queues", "must name at least one queue"));
     }
@@ -42,12 +41,7 @@ fn parse(mut fields: Fields) -> Result<Fetch, Error> {
     }
     let max = i64::try_from(MAX_FETCH).unwrap_or(i64::MAX);
     let count = fields.take_integer("count", 1, max)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
-    Ok(Fetch {
-        queues: unique,
-        count,
-        worker_id: worker_id(&mut fields)?,
-        visibility_ms: visibility(&mut fields)?,
-    })
+    Ok(Fetch { queues: unique, count, worker_id: worker_id(&mut fields)?, visibility_ms: visibility(&mut fields)? })
 }
 
 /// An optional worker id: 1 to 255 bytes.

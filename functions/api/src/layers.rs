@@ -54,8 +54,11 @@ fn version(headers: &HeaderMap) -> Result<(), Error> {
     match headers.get("ojs-version") {
         Some(asked) if asked != OJS_VERSION && !asked.as_bytes().starts_with(b"1.0.") => {
             let asked = String::from_utf8_lossy(asked.as_bytes()).into_owned();
-            Err(Error::new(ErrorCode::Unsupported, format!("OJS version '{asked}' is not supported; use '{OJS_VERSION}'."))
-                .with("supported", OJS_VERSION))
+            Err(Error::new(
+                ErrorCode::Unsupported,
+                format!("OJS version '{asked}' is not supported; use '{OJS_VERSION}'."),
+            )
+            .with("supported", OJS_VERSION))
         }
         _ => Ok(()),
     }

@@ -15,7 +15,10 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
         Err(error) => {
             // Our own values serialise; a job whose stored text is broken would not.
             tracing::error!(%error, "answer could not be serialised");
-            (StatusCode::INTERNAL_SERVER_ERROR, br#"{"error":{"code":"internal_error","message":"Internal error.","retryable":true}}"#.to_vec())
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                br#"{"error":{"code":"internal_error","message":"Internal error.","retryable":true}}"#.to_vec(),
+            )
         }
     };
     let mut response = Response::new(Body::from(body));

@@ -22,7 +22,6 @@ pub struct Api {
 }
 
 /// All routes, behind what holds for every request. `more` is served beside them, under the same rules.
-#[must_use]
 pub fn router(api: Api, more: Router<Api>) -> Router {
     let routes = Router::new()
         .route("/ojs/manifest", get(manifest::show))

@@ -259,9 +259,30 @@ async fn enqueue_fields() {
     let long = format!("\"{}\"", "a".repeat(256));
     let long_segments = format!("\"{}a\"", "ab.".repeat(85));
     for value in [
-        "null", "5", "true", "[]", "{}", r#""""#, r#""Email.Send""#, r#""email send""#, r#""1email.send""#,
-        r#""email@send!""#, r#""a..b""#, r#"".a""#, r#""a.""#, r#""a.1""#, r#""ä""#, r#""_a""#, r#""-a""#, r#""a\n""#,
-        r#"" a""#, r#""a/b""#, r#""\ud800""#, r#""a\u0000""#, &long, &long_segments,
+        "null",
+        "5",
+        "true",
+        "[]",
+        "{}",
+        r#""""#,
+        r#""Email.Send""#,
+        r#""email send""#,
+        r#""1email.send""#,
+        r#""email@send!""#,
+        r#""a..b""#,
+        r#"".a""#,
+        r#""a.""#,
+        r#""a.1""#,
+        r#""ä""#,
+        r#""_a""#,
+        r#""-a""#,
+        r#""a\n""#,
+        r#"" a""#,
+        r#""a/b""#,
+        r#""\ud800""#,
+        r#""a\u0000""#,
+        &long,
+        &long_segments,
     ] {
         bad(format!(r#"{{"type":{value},"args":[]}}"#), "type");
     }
@@ -270,10 +291,19 @@ async fn enqueue_fields() {
         bad(format!(r#"{{"type":"a.b","args":{value}}}"#), "args");
     }
     for value in [
-        "5", "true", "[]", "{}", r#""""#, r#""plain""#, r#""550e8400-e29b-41d4-a716-446655440000""#,
-        r#""019461A8-1A2B-7C3D-8E4F-5A6B7C8D9E0F""#, r#""019461a8-1a2b-7c3d-ce4f-5a6b7c8d9e0f""#,
-        r#""019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f ""#, r#""019461a81a2b7c3d8e4f5a6b7c8d9e0f""#,
-        r#""{019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f}""#, r#""\ud800""#,
+        "5",
+        "true",
+        "[]",
+        "{}",
+        r#""""#,
+        r#""plain""#,
+        r#""550e8400-e29b-41d4-a716-446655440000""#,
+        r#""019461A8-1A2B-7C3D-8E4F-5A6B7C8D9E0F""#,
+        r#""019461a8-1a2b-7c3d-ce4f-5a6b7c8d9e0f""#,
+        r#""019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f ""#,
+        r#""019461a81a2b7c3d8e4f5a6b7c8d9e0f""#,
+        r#""{019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f}""#,
+        r#""\ud800""#,
     ] {
         bad(with(&format!(r#""id":{value}"#)), "id");
     }
@@ -312,8 +342,18 @@ async fn enqueue_queues_numbers_and_times() {
     let mut bad = |body: String, field: &'static str| rows.push(Row::field(JOBS, body, field));
     let long = format!("\"{}\"", "q".repeat(129));
     for value in [
-        r#""""#, r#""Default""#, r#""my_queue""#, r#""my_queue!""#, r#""-invalid""#, r#"".a""#, r#""my queue""#,
-        r#""ä""#, r#""a/b""#, r#""a\n""#, r#""a\u0000""#, &long,
+        r#""""#,
+        r#""Default""#,
+        r#""my_queue""#,
+        r#""my_queue!""#,
+        r#""-invalid""#,
+        r#"".a""#,
+        r#""my queue""#,
+        r#""ä""#,
+        r#""a/b""#,
+        r#""a\n""#,
+        r#""a\u0000""#,
+        &long,
     ] {
         bad(options(&format!(r#""queue":{value}"#)), "options.queue");
         bad(with(&format!(r#""queue":{value}"#)), "options.queue");
@@ -350,13 +390,40 @@ async fn enqueue_queues_numbers_and_times() {
         bad(with(&format!(r#""visibility_timeout":{value}"#)), "visibility_timeout");
     }
     let never_times = [
-        "5", "1795510800000", "true", "[]", "{}", r#""""#, r#""now""#, r#""tomorrow""#, r#""1795510800""#,
-        r#""2030-01-01""#, r#""2030-01-01T09:00:00""#, r#""2030-01-01 09:00:00Z""#, r#""2030-13-01T09:00:00Z""#,
-        r#""2030-02-30T09:00:00Z""#, r#""2030-01-01T24:01:00Z""#, r#""2030-01-01T09:00Z""#,
-        r#""2030-01-01T09:00:00+0100""#, r#""2030-01-01T09:00:00+01""#, r#""2030-01-01T09:00:00Z[UTC]""#,
-        r#""2030-01-01T09:00:00.Z""#, r#""10000-01-01T00:00:00Z""#, r#""+010000-01-01T00:00:00Z""#, r#""PT2S""#,
-        r#""+2S""#, r#""+PT""#, r#""+P""#, r#""+""#, r#""-PT2S""#, r#""+PT-2S""#, r#""+pt2s""#, r#""+PT1.5M""#,
-        r#""+P101Y""#, r#""+PT99999999999999999999999S""#, r#""+PT2S ""#,
+        "5",
+        "1795510800000",
+        "true",
+        "[]",
+        "{}",
+        r#""""#,
+        r#""now""#,
+        r#""tomorrow""#,
+        r#""1795510800""#,
+        r#""2030-01-01""#,
+        r#""2030-01-01T09:00:00""#,
+        r#""2030-01-01 09:00:00Z""#,
+        r#""2030-13-01T09:00:00Z""#,
+        r#""2030-02-30T09:00:00Z""#,
+        r#""2030-01-01T24:01:00Z""#,
+        r#""2030-01-01T09:00Z""#,
+        r#""2030-01-01T09:00:00+0100""#,
+        r#""2030-01-01T09:00:00+01""#,
+        r#""2030-01-01T09:00:00Z[UTC]""#,
+        r#""2030-01-01T09:00:00.Z""#,
+        r#""10000-01-01T00:00:00Z""#,
+        r#""+010000-01-01T00:00:00Z""#,
+        r#""PT2S""#,
+        r#""+2S""#,
+        r#""+PT""#,
+        r#""+P""#,
+        r#""+""#,
+        r#""-PT2S""#,
+        r#""+PT-2S""#,
+        r#""+pt2s""#,
+        r#""+PT1.5M""#,
+        r#""+P101Y""#,
+        r#""+PT99999999999999999999999S""#,
+        r#""+PT2S ""#,
     ];
     for value in never_times {
         bad(options(&format!(r#""scheduled_at":{value}"#)), "options.scheduled_at");
@@ -380,7 +447,9 @@ fn bad_policies() -> Vec<(String, &'static str)> {
         policies.push((format!(r#"{{"max_attempts":{value}}}"#), "max_attempts"));
     }
     for name in ["initial_interval", "max_interval"] {
-        for value in ["5", "true", "{}", r#""""#, r#""1s""#, r#""PT0S""#, r#""PT-1S""#, r#""P""#, r#""+PT1S""#, r#""P101Y""#] {
+        for value in
+            ["5", "true", "{}", r#""""#, r#""1s""#, r#""PT0S""#, r#""PT-1S""#, r#""P""#, r#""+PT1S""#, r#""P101Y""#]
+        {
             policies.push((format!(r#"{{"{name}":{value}}}"#), name));
         }
     }
@@ -445,8 +514,22 @@ async fn fetch_fields() {
     let long = format!("[\"{}\"]", "q".repeat(129));
     bad("{}".into(), "queues");
     for value in [
-        "null", "[]", "{}", "5", r#""default""#, "[1]", "[null]", r#"[["default"]]"#, r#"["default",5]"#, r#"[""]"#,
-        r#"["Default"]"#, r#"["default","my_queue"]"#, r#"["default","-a"]"#, r#"["\ud800"]"#, &long, &many,
+        "null",
+        "[]",
+        "{}",
+        "5",
+        r#""default""#,
+        "[1]",
+        "[null]",
+        r#"[["default"]]"#,
+        r#"["default",5]"#,
+        r#"[""]"#,
+        r#"["Default"]"#,
+        r#"["default","my_queue"]"#,
+        r#"["default","-a"]"#,
+        r#"["\ud800"]"#,
+        &long,
+        &many,
     ] {
         bad(format!(r#"{{"queues":{value}}}"#), "queues");
     }
@@ -484,7 +567,9 @@ async fn ack_and_nack_fields() {
             bad(format!(r#"{{"job_id":"{NOBODY}","lease_token":{value}{error}}}"#), "lease_token");
         }
         let long = "x".repeat(100_000);
-        for id in ["", "x", "550e8400-e29b-41d4-a716-446655440000", "019461A8-1A2B-7C3D-8E4F-5A6B7C8D9E0F", &long, NOBODY] {
+        for id in
+            ["", "x", "550e8400-e29b-41d4-a716-446655440000", "019461A8-1A2B-7C3D-8E4F-5A6B7C8D9E0F", &long, NOBODY]
+        {
             let body = format!(r#"{{"job_id":"{id}"{error}}}"#);
             rows.push(Row::new("POST", path, body, 404, "not_found").detail("resource_type", "job"));
         }
@@ -532,8 +617,17 @@ async fn heartbeat_fields() {
     }
     let many = format!("[{}]", vec![format!("\"{NOBODY}\""); 257].join(","));
     for value in [
-        "5", "true", "{}", r#""x""#, "[1]", "[null]", r#"[["x"]]"#, r#"["x"]"#, r#"[""]"#,
-        r#"["550e8400-e29b-41d4-a716-446655440000"]"#, &many,
+        "5",
+        "true",
+        "{}",
+        r#""x""#,
+        "[1]",
+        "[null]",
+        r#"[["x"]]"#,
+        r#"["x"]"#,
+        r#"[""]"#,
+        r#"["550e8400-e29b-41d4-a716-446655440000"]"#,
+        &many,
     ] {
         bad(format!(r#"{{"worker_id":"w","active_jobs":{value}}}"#), "active_jobs");
     }
@@ -623,14 +717,31 @@ async fn query_parameters() {
         rows.push(Row::parameter(format!("{path}?limit=5&limit=0"), "limit"));
         let long = "A".repeat(4_000);
         let cursors = [
-            "x", "!!!!", "%00", "null", &long, &cursor("null"), &cursor("[]"), &cursor("{}"), &cursor("\"queues\""),
-            &cursor(r#"["other",["a"]]"#), &cursor(r#"["queues",5]"#), &cursor(r#"["dead-letter","a"]"#),
-            &cursor(r#"["dead-letter",[1]]"#), &cursor(r#"["dead-letter",[1,"x"]]"#),
-            &cursor(&format!(r#"["dead-letter",[1.5,"{NOBODY}"]]"#)), &cursor(&"[".repeat(2_000)),
+            "x",
+            "!!!!",
+            "%00",
+            "null",
+            &long,
+            &cursor("null"),
+            &cursor("[]"),
+            &cursor("{}"),
+            &cursor("\"queues\""),
+            &cursor(r#"["other",["a"]]"#),
+            &cursor(r#"["queues",5]"#),
+            &cursor(r#"["dead-letter","a"]"#),
+            &cursor(r#"["dead-letter",[1]]"#),
+            &cursor(r#"["dead-letter",[1,"x"]]"#),
+            &cursor(&format!(r#"["dead-letter",[1.5,"{NOBODY}"]]"#)),
+            &cursor(&"[".repeat(2_000)),
             // Each list has cursors of its own.
-            &if path == DEAD { cursor(r#"["queues","a"]"#) } else { cursor(&format!(r#"["dead-letter",[1,"{NOBODY}"]]"#)) },
+            &if path == DEAD {
+                cursor(r#"["queues","a"]"#)
+            } else {
+                cursor(&format!(r#"["dead-letter",[1,"{NOBODY}"]]"#))
+            },
             // What looks like a place, but none that this list can have answered.
-            &cursor(r#"["queues",""]"#), &cursor(&format!(r#"["queues","{}"]"#, "a".repeat(2_000))),
+            &cursor(r#"["queues",""]"#),
+            &cursor(&format!(r#"["queues","{}"]"#, "a".repeat(2_000))),
             &cursor(r#"["queues","Not A Queue"]"#),
         ];
         for text in cursors {
@@ -664,17 +775,36 @@ async fn query_parameters() {
 async fn routes_and_methods() {
     let mut rows = Vec::new();
     for path in [
-        "/", "/ojs", "/ojs/v1", "/ojs/v1/", "/ojs/v2/jobs", "/ojs/v1/job", "/ojs/v1/jobs/", "/OJS/v1/jobs", "/health",
-        "/ojs/v1/manifest", "/ojs/health", "/ojs/v1//jobs", "/ojs/v1/workers", "/ojs/v1/workers/fetch/",
-        "/ojs/v1/cron", "/ojs/v1/workflows", "/ojs/v1/queues/default/pause", "/ojs/v1/jobs/a/b", "/ojs/v1/jobs/a/b/c",
-        "/ojs/v1/dead-letter/x/y", "/%ff", "/ojs/v1/jobs/../queues/x",
+        "/",
+        "/ojs",
+        "/ojs/v1",
+        "/ojs/v1/",
+        "/ojs/v2/jobs",
+        "/ojs/v1/job",
+        "/ojs/v1/jobs/",
+        "/OJS/v1/jobs",
+        "/health",
+        "/ojs/v1/manifest",
+        "/ojs/health",
+        "/ojs/v1//jobs",
+        "/ojs/v1/workers",
+        "/ojs/v1/workers/fetch/",
+        "/ojs/v1/cron",
+        "/ojs/v1/workflows",
+        "/ojs/v1/queues/default/pause",
+        "/ojs/v1/jobs/a/b",
+        "/ojs/v1/jobs/a/b/c",
+        "/ojs/v1/dead-letter/x/y",
+        "/%ff",
+        "/ojs/v1/jobs/../queues/x",
     ] {
         for method in ["GET", "POST", "DELETE", "PUT", "PATCH", "ASSERT"] {
             rows.push(Row::new(method, path, "{}", 404, "not_found").detail("resource_type", "route"));
         }
     }
     let job = job_path(NOBODY);
-    let (activate, dead, retry) = (format!("{job}/activate"), format!("{DEAD}/{NOBODY}"), format!("{DEAD}/{NOBODY}/retry"));
+    let (activate, dead, retry) =
+        (format!("{job}/activate"), format!("{DEAD}/{NOBODY}"), format!("{DEAD}/{NOBODY}/retry"));
     let routes: [(&str, &[&str]); 14] = [
         ("/ojs/manifest", &["GET", "HEAD"]),
         ("/ojs/v1/health", &["GET", "HEAD"]),
@@ -718,8 +848,19 @@ async fn headers() {
     let job = r#"{"type":"a.b","args":[]}"#;
     let mut rows = Vec::new();
     for kind in [
-        "text/plain", "text/json", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "json",
-        "application/jsonx", "application/json+x", "application/openjobspec", "application/*", "*/*", "", ";charset=utf-8",
+        "text/plain",
+        "text/json",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "json",
+        "application/jsonx",
+        "application/json+x",
+        "application/openjobspec",
+        "application/*",
+        "*/*",
+        "",
+        ";charset=utf-8",
         "application/openjobspec+json2",
     ] {
         let row = Row::new("POST", JOBS, job, 400, "invalid_request");
@@ -743,8 +884,13 @@ async fn good_headers_are_accepted() {
     let app = App::start().await;
     let http = app.stack.http();
     for kind in [
-        "application/json", "application/openjobspec+json", "application/json; charset=utf-8", "Application/JSON",
-        "application/openjobspec+json;charset=\"utf-8\"; version=1", " application/json ", "application/json;",
+        "application/json",
+        "application/openjobspec+json",
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/openjobspec+json;charset=\"utf-8\"; version=1",
+        " application/json ",
+        "application/json;",
     ] {
         for version in ["1.0", "1.0.0", "1.0.17"] {
             let row = Row::new("POST", JOBS, r#"{"type":"a.b","args":[]}"#, 201, "");
@@ -795,7 +941,8 @@ async fn bodies_over_the_limit() {
         // Announced: refused for the header alone.
         let announced = Request::post(&path).header("content-length", MAX_BODY_BYTES + 1).body(Body::empty()).unwrap();
         // Not announced: read until the limit.
-        let chunks = (0..MAX_BODY_BYTES / 65_536 + 1).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536])));
+        let chunks =
+            (0..MAX_BODY_BYTES / 65_536 + 1).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536])));
         let chunked = Request::post(&path).body(Body::from_stream(futures::stream::iter(chunks))).unwrap();
         // Announced as less than it is.
         let lying = Request::post(&path)
@@ -811,7 +958,8 @@ async fn bodies_over_the_limit() {
             watched.nothing_happened(&what, 413);
         }
         // Exactly the limit is read.
-        let full = Request::post(&path).body(Body::from([vec![b' '; MAX_BODY_BYTES - 1], b"[".to_vec()].concat())).unwrap();
+        let full =
+            Request::post(&path).body(Body::from([vec![b' '; MAX_BODY_BYTES - 1], b"[".to_vec()].concat())).unwrap();
         assert_refused(&path, &watched.http.send(full).await, 400, "invalid_payload");
     }
     // A body that breaks off.

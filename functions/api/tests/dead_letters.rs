@@ -121,10 +121,9 @@ async fn a_retry_starts_the_job_over() {
     ] {
         wanted[name] = value;
     }
-    wanted
-        .as_object_mut()
-        .unwrap()
-        .retain(|name, _| !["started_at", "completed_at", "discarded_at", "error", "retry_delay_ms"].contains(&name.as_str()));
+    wanted.as_object_mut().unwrap().retain(|name, _| {
+        !["started_at", "completed_at", "discarded_at", "error", "retry_delay_ms"].contains(&name.as_str())
+    });
     assert_eq!(job, wanted, "the history stays, the rest starts over");
     assert_eq!(app.job(&id).await, job);
     assert!(app.dead("").await.0.is_empty());
@@ -244,10 +243,9 @@ async fn only_dead_letters_are_retried_and_deleted() {
     ids.extend([active, completed, discarded, cancelled]);
     for id in ids {
         let before = app.job(&id).await;
-        for answer in [
-            app.call("POST", &format!("{DEAD}/{id}/retry"), None).await,
-            app.delete(&format!("{DEAD}/{id}")).await,
-        ] {
+        for answer in
+            [app.call("POST", &format!("{DEAD}/{id}/retry"), None).await, app.delete(&format!("{DEAD}/{id}")).await]
+        {
             assert_eq!((answer.status.as_u16(), answer.code()), (404, "not_found"), "{before}");
             assert_eq!(answer.body["error"]["details"]["resource_type"], "dead letter");
         }

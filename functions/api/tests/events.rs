@@ -76,7 +76,8 @@ async fn every_way_to_end_is_told() {
     let pending = app.enqueue(json!({"pending": true})).await;
     let lapsed = app.enqueue(json!({"queue": "lapsed", "retry": retry})).await;
     app.fetched(json!({"queues": ["lapsed"], "visibility_timeout_ms": 1_000})).await;
-    let retried = app.enqueue(json!({"queue": "retried", "retry": {"jitter": false, "initial_interval": "PT1H"}})).await;
+    let retried =
+        app.enqueue(json!({"queue": "retried", "retry": {"jitter": false, "initial_interval": "PT1H"}})).await;
     app.fetched(json!({"queues": ["retried"]})).await;
     app.done(NACK, json!({"job_id": retried, "error": {"code": "x"}})).await;
     app.advance(1_000);

@@ -48,7 +48,10 @@ async fn a_request_id_is_echoed_or_made() {
     for (path, status) in [("/ojs/v1/health", 200), ("/nowhere", 404), (FETCH, 405)] {
         for id in ["client-1", "A b/c:d", "req_019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f", &long] {
             let answer = http.send(Request::get(path).header("x-request-id", id).body(Body::empty()).unwrap()).await;
-            assert_eq!((answer.status.as_u16(), &answer.headers["x-request-id"]), (status, &http::HeaderValue::from_str(id).unwrap()));
+            assert_eq!(
+                (answer.status.as_u16(), &answer.headers["x-request-id"]),
+                (status, &http::HeaderValue::from_str(id).unwrap())
+            );
             if status != 200 {
                 assert_eq!(answer.body["error"]["request_id"], id);
             }

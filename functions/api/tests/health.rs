@@ -49,7 +49,10 @@ async fn services_that_do_not_answer_are_degraded() {
         assert_eq!(answer.status, 503, "{}", answer.body);
         assert_framed(&answer.headers, &answer.body);
         assert_eq!(answer.headers["retry-after"], "1");
-        assert_eq!((&answer.body["status"], &answer.body["backend"]["status"]), (&json!("degraded"), &json!("unavailable")));
+        assert_eq!(
+            (&answer.body["status"], &answer.body["backend"]["status"]),
+            (&json!("degraded"), &json!("unavailable"))
+        );
         for part in ["dynamodb", "sqs"] {
             assert_eq!(answer.body["backend"][part]["status"], "unavailable");
             assert!(answer.body["backend"][part]["error"].is_string());
@@ -72,8 +75,7 @@ async fn one_service_down_is_named() {
         let calls = wire.take_calls();
         // Both are asked at once; the log says which of them met the fault.
         let failed = calls.iter().find(|call| call.status == 503).unwrap();
-        let (down, up) =
-            if failed.service == Service::DynamoDb { ("dynamodb", "sqs") } else { ("sqs", "dynamodb") };
+        let (down, up) = if failed.service == Service::DynamoDb { ("dynamodb", "sqs") } else { ("sqs", "dynamodb") };
         assert_eq!(answer.body["backend"][down]["status"], "unavailable");
         assert_eq!(answer.body["backend"][up]["status"], "ok");
     }

@@ -156,7 +156,9 @@ async fn no_member_of_a_job_is_shown_twice() {
             .filter(|(_, after)| after.starts_with(':'))
             .map(|(name, _)| name)
             .collect();
-        for name in ["timeout_ms", "visibility_timeout_ms", "retried_at", "enqueued_at", "lease_expires_at", "rate_limit"] {
+        for name in
+            ["timeout_ms", "visibility_timeout_ms", "retried_at", "enqueued_at", "lease_expires_at", "rate_limit"]
+        {
             assert!(names.iter().filter(|n| **n == name).count() <= 1, "{name} twice: {text}");
         }
         assert!(text.contains(r#""timeout_ms":5000"#), "{text}");
@@ -242,7 +244,8 @@ async fn absolute_times_are_echoed_as_they_came() {
         }
     }
     // `scheduled_at` goes before `delay_until`.
-    let job = app.create(json!({"type": "a", "args": [], "options": {"scheduled_at": "+PT1H", "delay_until": "+PT2H"}}));
+    let job =
+        app.create(json!({"type": "a", "args": [], "options": {"scheduled_at": "+PT1H", "delay_until": "+PT2H"}}));
     assert_eq!(job.await["scheduled_at"], app.time(3_600_000));
     app.stop().await;
 }
@@ -273,7 +276,8 @@ async fn what_expires_is_never_delivered() {
     assert_eq!(app.state(&past).await, "discarded");
     let at = app.time(2_000);
     app.advance(1_999);
-    for (id, state) in [(&plain, "available"), (&listed, "available"), (&scheduled, "scheduled"), (&pending, "pending")] {
+    for (id, state) in [(&plain, "available"), (&listed, "available"), (&scheduled, "scheduled"), (&pending, "pending")]
+    {
         assert_eq!(app.state(id).await, state);
     }
     app.advance(1);
@@ -354,8 +358,18 @@ async fn pending_jobs_wait_for_their_activation() {
 async fn results_of_every_kind_come_back() {
     let app = App::start().await;
     for result in [
-        json!(null), json!(true), json!(false), json!(0), json!(-1.5), json!(1e300), json!(""), json!("té\u{1f600}\n"),
-        json!([]), json!({}), json!([null, [{"a": []}]]), json!({"rows": 3, "nested": {"ok": true}}),
+        json!(null),
+        json!(true),
+        json!(false),
+        json!(0),
+        json!(-1.5),
+        json!(1e300),
+        json!(""),
+        json!("té\u{1f600}\n"),
+        json!([]),
+        json!({}),
+        json!([null, [{"a": []}]]),
+        json!({"rows": 3, "nested": {"ok": true}}),
     ] {
         let id = app.enqueue(json!({})).await;
         app.take("w", &id, 1).await;
@@ -427,7 +441,8 @@ async fn a_result_that_does_not_fit_is_refused_and_the_job_goes_on() {
     // The limit that is named is one that holds.
     let id = app.enqueue(json!({})).await;
     app.take("w", &id, 1).await;
-    let details = app.refused(ACK, json!({"job_id": id, "result": "x".repeat(450_000)}), 413, "payload_too_large").await;
+    let details =
+        app.refused(ACK, json!({"job_id": id, "result": "x".repeat(450_000)}), 413, "payload_too_large").await;
     let limit = usize::try_from(details["limit_bytes"].as_u64().unwrap()).unwrap();
     app.done(ACK, json!({"job_id": id, "result": "x".repeat(limit - 2)})).await;
     app.stop().await;
@@ -469,18 +484,27 @@ async fn bounds_are_inclusive() {
         (long_type.as_str(), json!([]), json!({})),
         ("a-b_c.d-1", json!([]), json!({"queue": long_queue})),
         ("a", deep, json!({"queue": "0.9-a"})),
-        ("a", json!([]), json!({"priority": 100, "timeout_ms": 315_360_000_000_i64, "visibility_timeout_ms": 43_200_000})),
+        (
+            "a",
+            json!([]),
+            json!({"priority": 100, "timeout_ms": 315_360_000_000_i64, "visibility_timeout_ms": 43_200_000}),
+        ),
         ("a", json!([]), json!({"priority": -100, "visibility_timeout_ms": 1_000, "tags": tags})),
         ("a", json!([]), json!({"priority": 5.0, "timeout_ms": 0, "visibility_timeout_ms": 0})),
         ("a", json!([]), json!({"visibility_timeout": "PT12H", "retry": {"max_attempts": 4_294_967_295_u32}})),
         ("a", json!([]), json!({"visibility_timeout": "PT0S", "retry": {"backoff_coefficient": 1}})),
         ("a", json!([]), json!({"scheduled_at": "+PT0S", "retry": {"max_attempts": 0, "initial_interval": "PT10M"}})),
-        ("a", json!([]), json!({"expires_at": "+P100Y", "retry": {"initial_interval": "PT0.001S", "max_interval": "P1M"}})),
+        (
+            "a",
+            json!([]),
+            json!({"expires_at": "+P100Y", "retry": {"initial_interval": "PT0.001S", "max_interval": "P1M"}}),
+        ),
     ] {
         let job = app.create(json!({"type": kind, "args": args, "options": options})).await;
         assert_eq!((&job["type"], &job["args"]), (&json!(kind), &args));
         let queue = text(&job["queue"]);
-        let fetch = json!({"queues": [queue], "count": 100, "worker_id": "w".repeat(255), "visibility_timeout_ms": 43_200_000});
+        let fetch =
+            json!({"queues": [queue], "count": 100, "worker_id": "w".repeat(255), "visibility_timeout_ms": 43_200_000});
         assert_eq!(app.fetched(fetch).await[0]["id"], job["id"], "{options}");
     }
     app.stop().await;

@@ -74,7 +74,10 @@ async fn a_queue_is_there_from_its_first_job_on() {
         {"name": "pending", "status": "active", "created_at": later},
         {"name": "scheduled", "status": "active", "created_at": later},
     ]);
-    assert_eq!((&answer.body["queues"], &answer.body["pagination"]), (&wanted, &json!({"limit": 50, "has_more": false})));
+    assert_eq!(
+        (&answer.body["queues"], &answer.body["pagination"]),
+        (&wanted, &json!({"limit": 50, "has_more": false}))
+    );
     // Another instance knows it as well, and notes it once.
     let (engine, _) = app.stack.instance(1).await;
     let other = app.stack.http_on(&engine, ojs_api::auth::ApiKeys::open());

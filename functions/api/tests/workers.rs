@@ -380,7 +380,9 @@ async fn jobs_that_are_no_longer_the_workers_are_listed() {
     }
     let [held, done, failed, cancelled, lapsed, stolen] = [0, 1, 2, 3, 4, 5].map(|i: usize| ids[i].clone());
     // Two leases that are short, the others long.
-    for (id, lease) in [(&held, 90_000), (&done, 90_000), (&failed, 90_000), (&cancelled, 90_000), (&lapsed, 5_000), (&stolen, 1_000)] {
+    for (id, lease) in
+        [(&held, 90_000), (&done, 90_000), (&failed, 90_000), (&cancelled, 90_000), (&lapsed, 5_000), (&stolen, 1_000)]
+    {
         let fetch = json!({"queues": ["default"], "worker_id": "w", "visibility_timeout_ms": lease});
         assert_eq!(app.fetched(fetch).await[0]["id"], **id);
     }
@@ -393,9 +395,7 @@ async fn jobs_that_are_no_longer_the_workers_are_listed() {
     let named = [&held, &done, &failed, &cancelled, &lapsed, &stolen, &NOBODY.to_owned()].map(Clone::clone);
     let beat = app.done(HEARTBEAT, json!({"worker_id": "w", "active_jobs": named})).await;
     assert_eq!(beat["jobs_extended"], json!([held]));
-    let lost = |id: &str, reason: &str, state: Value, attempt: Value| {
-        json!({"job_id": id, "reason": reason, "current_state": state, "current_attempt": attempt})
-    };
+    let lost = |id: &str, reason: &str, state: Value, attempt: Value| json!({"job_id": id, "reason": reason, "current_state": state, "current_attempt": attempt});
     let wanted = json!([
         lost(&done, "not_active", json!("completed"), json!(1)),
         lost(&failed, "not_active", json!("retryable"), json!(1)),
@@ -532,10 +532,7 @@ async fn a_lease_that_lapses_on_the_last_attempt_ends_the_job() {
     let check = async || {
         for id in [&plain, &listed] {
             let job = app.job(id).await;
-            assert_eq!(
-                (&job["state"], &job["discarded_at"], &job["completed_at"]),
-                (&json!("discarded"), &at, &at)
-            );
+            assert_eq!((&job["state"], &job["discarded_at"], &job["completed_at"]), (&json!("discarded"), &at, &at));
             assert_eq!(job["error"]["type"], "visibility_timeout");
         }
     };

@@ -59,10 +59,7 @@ impl Clients {
             loader = loader.http_client(http_client);
         }
         let config = loader.load().await;
-        Self {
-            dynamodb: dynamodb(&config, options.dynamodb_url),
-            sqs: sqs(&config, options.sqs_url),
-        }
+        Self { dynamodb: dynamodb(&config, options.dynamodb_url), sqs: sqs(&config, options.sqs_url) }
     }
 }
 

@@ -87,7 +87,11 @@ fn is_server_side(aws_code: Option<&str>) -> bool {
     matches!(
         aws_code,
         None | Some(
-            "InternalServerError" | "InternalFailure" | "InternalError" | "ServiceUnavailable" | "ServiceUnavailableException"
+            "InternalServerError"
+                | "InternalFailure"
+                | "InternalError"
+                | "ServiceUnavailable"
+                | "ServiceUnavailableException"
         )
     )
 }

@@ -32,7 +32,9 @@ impl Engine {
         };
         match (put, sent) {
             (Put::Done, Ok(())) => {}
-            (Put::Done, Err(error)) | (Put::Failed { error, maybe_stored: true }, _) => self.take_back(&job, error).await?,
+            (Put::Done, Err(error)) | (Put::Failed { error, maybe_stored: true }, _) => {
+                self.take_back(&job, error).await?
+            }
             (Put::Failed { error, maybe_stored: false }, _) => return Err(error),
             (Put::Taken(existing), _) => return Err(self.duplicate(&existing).await),
         }

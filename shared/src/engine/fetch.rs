@@ -295,8 +295,7 @@ impl Round<'_> {
             return Ok(());
         }
         let max = self.fetch.count.min(MAX_RECEIVE);
-        let polls =
-            self.fetch.queues.iter().map(|q| self.engine.transport.receive(q, max, self.hidden_s(), wait));
+        let polls = self.fetch.queues.iter().map(|q| self.engine.transport.receive(q, max, self.hidden_s(), wait));
         let mut messages = Vec::new();
         let mut failure = None;
         for answer in join_all(polls).await {
@@ -316,8 +315,7 @@ impl Round<'_> {
 
 /// The lease that a claim computed from a read takes; the fast claim builds the same in its update.
 fn lease(job: &Job, request: &ClaimRequest, now: i64) -> Lease {
-    let duration_ms =
-        request.visibility_ms.or(job.visibility_timeout_ms).unwrap_or(request.default_visibility_ms);
+    let duration_ms = request.visibility_ms.or(job.visibility_timeout_ms).unwrap_or(request.default_visibility_ms);
     Lease {
         worker: request.worker.clone(),
         token: request.token.clone(),

@@ -1,10 +1,10 @@
-use futures::stream::{self, StreamExt};
 use futures::future::try_join;
+use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
-use crate::job::{Holder, Job, Refusal, State, settle, step, Event};
+use crate::job::{Event, Holder, Job, Refusal, State, settle, step};
 use crate::store::{Updated, WorkerBeat};
 
 /// Most jobs one heartbeat may name.
@@ -130,7 +130,10 @@ fn lease_lost(gone: &LostJob) -> Error {
     let attempt = gone.attempt.unwrap_or(0);
     Error::new(
         ErrorCode::Conflict,
-        format!("Cannot extend job '{}': the lease is not yours; attempt {attempt} is held under another one.", gone.id),
+        format!(
+            "Cannot extend job '{}': the lease is not yours; attempt {attempt} is held under another one.",
+            gone.id
+        ),
     )
     .with("job_id", gone.id.as_str())
     .with("current_state", gone.state.map_or("", State::as_str))

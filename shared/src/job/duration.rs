@@ -75,8 +75,27 @@ mod tests {
             assert_eq!(parse_duration(text), Some(ms), "{text}");
         }
         for bad in [
-            "", "P", "PT", "1S", "PT1", "PTS", "PT-1S", "PT1.S", "PT.5S", "PT1,5S", "P1S", "PT1S1M", "PT1M1M", "P1DT",
-            "pt1s", "PT1.5M", "PT 1S", "P1H", "PT99999999999999999999S", "+PT1S", "PT1é",
+            "",
+            "P",
+            "PT",
+            "1S",
+            "PT1",
+            "PTS",
+            "PT-1S",
+            "PT1.S",
+            "PT.5S",
+            "PT1,5S",
+            "P1S",
+            "PT1S1M",
+            "PT1M1M",
+            "P1DT",
+            "pt1s",
+            "PT1.5M",
+            "PT 1S",
+            "P1H",
+            "PT99999999999999999999S",
+            "+PT1S",
+            "PT1é",
         ] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }

@@ -82,7 +82,8 @@ pub fn events(job: &Job) -> Vec<JobEvent> {
         }
         State::Retryable => {
             if let (Some(due), Some(delay)) = (job.due_at, job.retry_delay_ms) {
-                let data = json!({"attempt": attempt, "retry_delay_ms": delay, "next_attempt_at": super::format_ms(due)});
+                let data =
+                    json!({"attempt": attempt, "retry_delay_ms": delay, "next_attempt_at": super::format_ms(due)});
                 add("job.retrying", due - delay, attempt, data);
             }
         }

@@ -186,8 +186,13 @@ mod tests {
     #[test]
     fn bad_errors_are_named() {
         for bad in [
-            "{}", "[]", r#""x""#, r#"{"code":1}"#, r#"{"message":"m","retryable":"no"}"#,
-            r#"{"message":"m","details":[]}"#, r#"{"message":"m","backtrace":5}"#,
+            "{}",
+            "[]",
+            r#""x""#,
+            r#"{"code":1}"#,
+            r#"{"message":"m","retryable":"no"}"#,
+            r#"{"message":"m","details":[]}"#,
+            r#"{"message":"m","backtrace":5}"#,
         ] {
             assert_eq!(parse(bad).unwrap_err().code.as_str(), "invalid_request", "{bad}");
         }

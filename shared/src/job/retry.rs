@@ -172,9 +172,9 @@ impl RetryPolicy {
 fn interval(fields: &mut Fields, field: &str) -> Result<Option<i64>> {
     if let Some(text) = fields.take_string(field)? {
         let ms = parse_duration(&text).filter(|ms| *ms > 0);
-        return ms.map(Some).ok_or_else(|| {
-            Error::policy(field, "must be an ISO 8601 duration above zero, such as 'PT1S'")
-        });
+        return ms
+            .map(Some)
+            .ok_or_else(|| Error::policy(field, "must be an ISO 8601 duration above zero, such as 'PT1S'"));
     }
     // The HTTP binding's examples give milliseconds.
     #[allow(clippy::cast_possible_truncation)]
@@ -223,10 +223,7 @@ mod tests {
             [1, 2, 3].map(|n| p.delay_ms(&id(), n))
         };
         assert_eq!(delays(r#"{"jitter":false}"#), [1_000, 2_000, 4_000]);
-        assert_eq!(
-            delays(r#"{"jitter":false,"backoff_coefficient":10,"max_interval":"PT2S"}"#),
-            [1_000, 2_000, 2_000]
-        );
+        assert_eq!(delays(r#"{"jitter":false,"backoff_coefficient":10,"max_interval":"PT2S"}"#), [1_000, 2_000, 2_000]);
         assert_eq!(delays(r#"{"jitter":false,"backoff_strategy":"linear"}"#), [1_000, 2_000, 3_000]);
         assert_eq!(delays(r#"{"jitter":false,"backoff_type":"constant"}"#), [1_000, 1_000, 1_000]);
         assert_eq!(delays(r#"{"jitter":false,"backoff_strategy":"polynomial"}"#), [1_000, 4_000, 9_000]);
@@ -263,9 +260,14 @@ mod tests {
     #[test]
     fn patterns_match_exactly_or_by_prefix() {
         let p = policy(r#"{"non_retryable_errors":["Fatal","auth.*","x*"]}"#).unwrap();
-        for (name, wanted) in
-            [("Fatal", true), ("FatalError", false), ("auth.expired", true), ("auth", false), ("xy", false), ("x*", true)]
-        {
+        for (name, wanted) in [
+            ("Fatal", true),
+            ("FatalError", false),
+            ("auth.expired", true),
+            ("auth", false),
+            ("xy", false),
+            ("x*", true),
+        ] {
             assert_eq!(p.is_non_retryable([name]), wanted, "{name}");
         }
     }

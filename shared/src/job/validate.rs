@@ -30,10 +30,31 @@ const MAX_TAGS: usize = 100;
 
 /// Names the server manages; from a client they are ignored (core section 5.3).
 const SYSTEM_FIELDS: &[&str] = &[
-    "specversion", "state", "attempt", "max_attempts", "created_at", "enqueued_at", "activated_at", "started_at",
-    "completed_at", "cancelled_at", "discarded_at", "retried_at", "next_attempt_at", "retry_delay_ms", "previous_state",
-    "error", "errors", "result", "worker_id", "workflow_id", "parent_results", "lease_token", "lease_expires_at",
-    "visibility_timeout_ms", "rate_limit",
+    "specversion",
+    "state",
+    "attempt",
+    "max_attempts",
+    "created_at",
+    "enqueued_at",
+    "activated_at",
+    "started_at",
+    "completed_at",
+    "cancelled_at",
+    "discarded_at",
+    "retried_at",
+    "next_attempt_at",
+    "retry_delay_ms",
+    "previous_state",
+    "error",
+    "errors",
+    "result",
+    "worker_id",
+    "workflow_id",
+    "parent_results",
+    "lease_token",
+    "lease_expires_at",
+    "visibility_timeout_ms",
+    "rate_limit",
 ];
 
 /// Reads an enqueue request into the job it asks for.
@@ -74,7 +95,8 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
     let priority = either(&mut options, &mut fields, "priority", |f, n| f.take_integer(n, -100, 100))?.unwrap_or(0);
     let timeout_ms = timeout(&mut options, &mut fields)?;
     let visibility_timeout_ms = visibility(&mut options, &mut fields)?;
-    let retry_given = either(&mut options, &mut fields, "retry", |f, n| Ok(f.take(n)))?.or(options.take("retry_policy"));
+    let retry_given =
+        either(&mut options, &mut fields, "retry", |f, n| Ok(f.take(n)))?.or(options.take("retry_policy"));
     let retry = match &retry_given {
         Some(policy) => RetryPolicy::parse("options.retry", policy)?,
         None => RetryPolicy::default(),
@@ -327,8 +349,7 @@ mod tests {
 
     #[test]
     fn metadata_is_laid_over_meta() {
-        let job =
-            parse(r#"{"type":"a","args":[],"meta":{"a":1,"b":2},"options":{"metadata":{"b":3}}}"#).unwrap().job;
+        let job = parse(r#"{"type":"a","args":[],"meta":{"a":1,"b":2},"options":{"metadata":{"b":3}}}"#).unwrap().job;
         assert_eq!(job.meta.unwrap().get(), r#"{"a":1,"b":3}"#);
     }
 

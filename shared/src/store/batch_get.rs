@@ -29,7 +29,10 @@ impl Store {
                     break;
                 }
                 if round == MAX_ROUNDS {
-                    return Err(Error::new(ErrorCode::RateLimited, "DynamoDB throttles BatchGetItem; try again shortly."));
+                    return Err(Error::new(
+                        ErrorCode::RateLimited,
+                        "DynamoDB throttles BatchGetItem; try again shortly.",
+                    ));
                 }
                 if round > 0 {
                     tokio::time::sleep(Duration::from_millis(25 << round)).await;
@@ -50,7 +53,8 @@ impl Store {
                     let job = job_of(item)?;
                     found.insert(job.id.clone(), job);
                 }
-                wanted = answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|k| k.keys).collect();
+                wanted =
+                    answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|k| k.keys).collect();
             }
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())

@@ -1,9 +1,9 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 
+use super::Store;
 use super::attr::{n, s};
 use super::job_item::{NO_DEADLINE_MS, receipt};
 use super::update::{self, Updated};
-use super::Store;
 use crate::error::Result;
 use crate::ids::JobId;
 

@@ -1,8 +1,8 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 
+use super::Store;
 use super::attr::{n, s};
 use super::update::{self, Updated};
-use super::Store;
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::Holder;

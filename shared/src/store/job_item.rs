@@ -115,10 +115,9 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let revision = number("r").and_then(|r| u64::try_from(r).ok()).ok_or_else(|| broken("r"))?;
     let attempt = number("n").and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
     let nonce = item.get("nc").and_then(|v| v.as_n().ok()?.parse().ok());
-    let numbers = [
-        "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe",
-    ]
-    .map(number);
+    let numbers =
+        ["ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe"]
+            .map(number);
     let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe] = numbers;
     let in_due_index = item.contains_key("dup");
     let dead_letter = item.contains_key("dlp");
@@ -262,7 +261,8 @@ mod tests {
         };
         let active = step(&job, Event::Claim(lease), later).unwrap().job;
         same(&active);
-        let failure = Failure::parse(&raw(r#"{"code":"x","message":"m","details":{"a":1},"backtrace":["f"]}"#).unwrap());
+        let failure =
+            Failure::parse(&raw(r#"{"code":"x","message":"m","details":{"a":1},"backtrace":["f"]}"#).unwrap());
         let nack = Event::Nack { holder: Holder::default(), failure: failure.unwrap() };
         let dead = step(&active, nack, later + 1).unwrap().job;
         assert!(dead.dead_letter);

@@ -105,7 +105,12 @@ impl Store {
         match sent {
             Ok(_) => Ok(()),
             // AWS refuses to enable what is enabled.
-            Err(e) if e.as_service_error().and_then(aws_smithy_types::error::metadata::ProvideErrorMetadata::code) == Some("ValidationException") => Ok(()),
+            Err(e)
+                if e.as_service_error().and_then(aws_smithy_types::error::metadata::ProvideErrorMetadata::code)
+                    == Some("ValidationException") =>
+            {
+                Ok(())
+            }
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateTimeToLive", &e)),
         }
     }

@@ -31,8 +31,7 @@ impl JobRef {
     }
 
     pub(super) fn to_body(&self) -> String {
-        let wire =
-            Wire { specversion: "1.0", id: self.id.as_str(), job_type: &self.job_type, queue: &self.queue };
+        let wire = Wire { specversion: "1.0", id: self.id.as_str(), job_type: &self.job_type, queue: &self.queue };
         // Four plain strings always serialise.
         serde_json::to_string(&wire).unwrap_or_default()
     }
@@ -40,11 +39,7 @@ impl JobRef {
     /// Reads a message body; `None` when it is not one of ours.
     pub(super) fn from_body(body: &str) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_str(body).ok()?;
-        Some(Self {
-            id: JobId::parse(wire.id)?,
-            job_type: wire.job_type.to_owned(),
-            queue: wire.queue.to_owned(),
-        })
+        Some(Self { id: JobId::parse(wire.id)?, job_type: wire.job_type.to_owned(), queue: wire.queue.to_owned() })
     }
 }
 

@@ -124,8 +124,11 @@ impl Transport {
     }
 
     async fn create_one(&self, name: &str, redrive: Option<String>) -> Result<String> {
-        let mut create =
-            self.client.create_queue().queue_name(name).attributes(QueueAttributeName::MessageRetentionPeriod, RETENTION_S);
+        let mut create = self
+            .client
+            .create_queue()
+            .queue_name(name)
+            .attributes(QueueAttributeName::MessageRetentionPeriod, RETENTION_S);
         if let Some(redrive) = redrive {
             create = create.attributes(QueueAttributeName::RedrivePolicy, redrive);
         }

@@ -29,8 +29,13 @@ impl Transport {
     pub async fn hide(&self, queue: &str, receipt: &str, hidden_s: i64) -> Result<()> {
         let Some(url) = self.url(queue).await? else { return Ok(()) };
         let hidden_s = i32::try_from(hidden_s.clamp(0, MAX_HIDDEN_S)).unwrap_or(0);
-        let sent =
-            self.client.change_message_visibility().queue_url(url).receipt_handle(receipt).visibility_timeout(hidden_s).send();
+        let sent = self
+            .client
+            .change_message_visibility()
+            .queue_url(url)
+            .receipt_handle(receipt)
+            .visibility_timeout(hidden_s)
+            .send();
         match sent.await {
             Ok(_) => Ok(()),
             Err(e) if e.as_service_error().is_some_and(is_gone) => Ok(()),

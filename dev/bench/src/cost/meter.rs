@@ -33,11 +33,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) async fn start(
-        stage: &Stage,
-        args_bytes: usize,
-        listing_index: bool,
-    ) -> Outcome<Self> {
+    pub(crate) async fn start(stage: &Stage, args_bytes: usize, listing_index: bool) -> Outcome<Self> {
         let name = format!("{args_bytes}{}", if listing_index { "" } else { "-off" });
         let settings = Settings {
             table: format!("cost-{name}"),
@@ -49,35 +45,18 @@ impl Meter {
         let handles = AwsHandles::before(wire.http_client());
         let http = SharedHttpClient::new(handles.clone());
         let lab = Lab::start(stage, &settings, http.clone(), args_bytes).await?;
-        let later = stage
-            .engine(&settings, Some(http), Arc::new(Ahead(AHEAD_MS)))
-            .await?;
+        let later = stage.engine(&settings, Some(http), Arc::new(Ahead(AHEAD_MS))).await?;
         wire.meter();
         let dynamodb = stage.clients(&settings, None).await.dynamodb;
-        Ok(Self {
-            lab,
-            later,
-            args_bytes,
-            listing_index,
-            wire,
-            handles,
-            table: settings.table,
-            dynamodb,
-        })
+        Ok(Self { lab, later, args_bytes, listing_index, wire, handles, table: settings.table, dynamodb })
     }
 
     /// What AWS is asked for while `operation` runs, and what it answers.
-    pub(crate) async fn count<T>(
-        &self,
-        operation: impl Future<Output = ojs_core::Result<T>>,
-    ) -> Outcome<(T, Tally)> {
+    pub(crate) async fn count<T>(&self, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<(T, Tally)> {
         drop(self.wire.take_calls());
         self.handles.take_added();
         let answer = operation.await?;
-        Ok((
-            answer,
-            Tally::of(&self.wire.take_calls(), self.handles.take_added()),
-        ))
+        Ok((answer, Tally::of(&self.wire.take_calls(), self.handles.take_added())))
     }
 
     /// Size of a job's item and of the receipt handle in it, bytes.

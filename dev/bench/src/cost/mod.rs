@@ -50,10 +50,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
         measure(&unlisted, &UNLISTED, args, &mut rows).await?;
         if args_bytes == SIZES[0] {
             let job = meter.lab.active("default", &json!({})).await?;
-            sizes = Some((
-                meter.item_bytes(&job.id).await?,
-                meter.emulated_handle_bytes(),
-            ));
+            sizes = Some((meter.item_bytes(&job.id).await?, meter.emulated_handle_bytes()));
         }
     }
     stage.stop().await;
@@ -74,32 +71,17 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
     Ok(excesses.is_empty())
 }
 
-async fn measure(
-    meter: &Meter,
-    operations: &[Operation],
-    args: &Args,
-    rows: &mut Vec<Row>,
-) -> Outcome<()> {
+async fn measure(meter: &Meter, operations: &[Operation], args: &Args, rows: &mut Vec<Row>) -> Outcome<()> {
     for operation in operations {
         let named = |failure| format!("{} at {} B: {failure}", operation.name(), meter.args_bytes);
-        let repetitions = args
-            .repetitions()
-            .div_ceil(if operation.is_heavy() { 5 } else { 1 });
+        let repetitions = args.repetitions().div_ceil(if operation.is_heavy() { 5 } else { 1 });
         // The instance is warm: its queue is known, its connections are open.
         operation.run(meter).await.map_err(named)?;
         let mut tallies = Vec::new();
         for _ in 0..repetitions {
             tallies.push(operation.run(meter).await.map_err(named)?);
         }
-        let Tally {
-            dynamodb_calls,
-            sqs_calls,
-            wcu,
-            rcu,
-            dynamodb_bytes,
-            sqs_bytes,
-            actions,
-        } = Tally::mean(tallies);
+        let Tally { dynamodb_calls, sqs_calls, wcu, rcu, dynamodb_bytes, sqs_bytes, actions } = Tally::mean(tallies);
         rows.push(Row {
             operation: operation.name().to_owned(),
             args_bytes: meter.args_bytes,

@@ -72,10 +72,7 @@ impl Operation {
 
     /// Whether its set-up is many calls long: it is repeated less.
     pub(crate) fn is_heavy(self) -> bool {
-        matches!(
-            self,
-            Self::FetchTen | Self::HeartbeatTen | Self::HeartbeatTenTotal | Self::Promote
-        )
+        matches!(self, Self::FetchTen | Self::HeartbeatTen | Self::HeartbeatTenTotal | Self::Promote)
     }
 
     /// Runs it once before the meter.
@@ -93,13 +90,7 @@ impl Operation {
             // Long enough that the retry does not meet the next repetition's fetch.
             Self::NackRetry => self.nack(meter, json!({"initial_interval": "PT1M"})).await,
             Self::NackDiscard => self.nack(meter, json!({"max_attempts": 1})).await,
-            Self::NackDeadLetter => {
-                self.nack(
-                    meter,
-                    json!({"max_attempts": 1, "on_exhaustion": "dead_letter"}),
-                )
-                .await
-            }
+            Self::NackDeadLetter => self.nack(meter, json!({"max_attempts": 1, "on_exhaustion": "dead_letter"})).await,
             Self::NackRequeue => self.nack_requeue(meter).await,
             Self::HeartbeatOne => self.heartbeat(meter, 1).await,
             Self::HeartbeatTen => Ok(self.heartbeat(meter, TEN).await?.per(TEN)),
@@ -143,9 +134,7 @@ impl Operation {
         for _ in 0..count {
             meter.lab.enqueue(&queue, &json!({})).await?;
         }
-        let (jobs, tally) = meter
-            .count(meter.lab.engine.fetch(fetch(&queue, count)))
-            .await?;
+        let (jobs, tally) = meter.count(meter.lab.engine.fetch(fetch(&queue, count))).await?;
         expect(jobs.len() == count, "the fetch answers all jobs")?;
         Ok(tally.per(count))
     }
@@ -156,9 +145,7 @@ impl Operation {
             meter.lab.enqueue(&queue, &json!({})).await?;
             meter.lab.work_off(&queue).await?;
         }
-        let (jobs, tally) = meter
-            .count(meter.lab.engine.fetch(fetch(&queue, 1)))
-            .await?;
+        let (jobs, tally) = meter.count(meter.lab.engine.fetch(fetch(&queue, 1))).await?;
         expect(jobs.is_empty(), "the queue is empty")?;
         Ok(tally)
     }
@@ -166,31 +153,21 @@ impl Operation {
     async fn ack(self, meter: &Meter) -> Outcome<Tally> {
         let job = meter.lab.active(&self.queue(), &json!({})).await?;
         let ack = match self {
-            Self::AckWithToken => Ack {
-                holder: holder(&job),
-                ..ack(&job)
-            },
+            Self::AckWithToken => Ack { holder: holder(&job), ..ack(&job) },
             _ => ack(&job),
         };
         Ok(meter.count(meter.lab.engine.ack(ack)).await?.1)
     }
 
     async fn nack(self, meter: &Meter, retry: serde_json::Value) -> Outcome<Tally> {
-        let job = meter
-            .lab
-            .active(&self.queue(), &json!({"retry": retry}))
-            .await?;
+        let job = meter.lab.active(&self.queue(), &json!({"retry": retry})).await?;
         Ok(meter.count(meter.lab.engine.nack(nack(&job)?)).await?.1)
     }
 
     async fn nack_requeue(self, meter: &Meter) -> Outcome<Tally> {
         let queue = self.queue();
         let job = meter.lab.active(&queue, &json!({})).await?;
-        let nack = Nack {
-            requeue: true,
-            failure: None,
-            ..nack(&job)?
-        };
+        let nack = Nack { requeue: true, failure: None, ..nack(&job)? };
         let (_, tally) = meter.count(meter.lab.engine.nack(nack)).await?;
         meter.lab.work_off(&queue).await?;
         Ok(tally)
@@ -202,16 +179,9 @@ impl Operation {
             let job = meter.lab.active(&self.queue(), &json!({})).await?;
             jobs.push((job.id.clone(), token(&job)));
         }
-        let beat = Heartbeat {
-            worker_id: WORKER.to_owned(),
-            jobs,
-            visibility_ms: None,
-        };
+        let beat = Heartbeat { worker_id: WORKER.to_owned(), jobs, visibility_ms: None };
         let (beaten, tally) = meter.count(meter.lab.engine.heartbeat(beat)).await?;
-        expect(
-            beaten.extended.len() == count,
-            "the heartbeat extends all jobs",
-        )?;
+        expect(beaten.extended.len() == count, "the heartbeat extends all jobs")?;
         Ok(tally)
     }
 
@@ -225,24 +195,12 @@ impl Operation {
     }
 
     async fn dead_letter_list(self, meter: &Meter) -> Outcome<Tally> {
-        let query = || DeadLetterQuery {
-            queue: Some(self.queue()),
-            limit: TEN,
-            ..DeadLetterQuery::default()
-        };
-        let there = meter
-            .lab
-            .engine
-            .list_dead_letters(query())
-            .await?
-            .jobs
-            .len();
+        let query = || DeadLetterQuery { queue: Some(self.queue()), limit: TEN, ..DeadLetterQuery::default() };
+        let there = meter.lab.engine.list_dead_letters(query()).await?.jobs.len();
         for _ in there..TEN {
             meter.lab.dead_letter(&self.queue()).await?;
         }
-        let (page, tally) = meter
-            .count(meter.lab.engine.list_dead_letters(query()))
-            .await?;
+        let (page, tally) = meter.count(meter.lab.engine.list_dead_letters(query())).await?;
         expect(page.jobs.len() == TEN, "the page is full")?;
         Ok(tally)
     }
@@ -251,19 +209,14 @@ impl Operation {
         let queue = self.queue();
         let job = meter.lab.dead_letter(&queue).await?;
         let change = Override::default();
-        let (_, tally) = meter
-            .count(meter.lab.engine.retry_dead_letter(&job.id, &change))
-            .await?;
+        let (_, tally) = meter.count(meter.lab.engine.retry_dead_letter(&job.id, &change)).await?;
         meter.lab.work_off(&queue).await?;
         Ok(tally)
     }
 
     async fn dead_letter_delete(self, meter: &Meter) -> Outcome<Tally> {
         let job = meter.lab.dead_letter(&self.queue()).await?;
-        Ok(meter
-            .count(meter.lab.engine.delete_dead_letter(&job.id))
-            .await?
-            .1)
+        Ok(meter.count(meter.lab.engine.delete_dead_letter(&job.id)).await?.1)
     }
 
     async fn activate(self, meter: &Meter) -> Outcome<Tally> {
@@ -275,11 +228,7 @@ impl Operation {
     }
 
     async fn events(self, meter: &Meter) -> Outcome<Tally> {
-        let query = || EventQuery {
-            queues: vec![self.queue()],
-            limit: 100,
-            ..EventQuery::default()
-        };
+        let query = || EventQuery { queues: vec![self.queue()], limit: 100, ..EventQuery::default() };
         let there = meter.lab.engine.events(query()).await?.events.len();
         for _ in there..TWENTY {
             meter.lab.enqueue(&self.queue(), &json!({})).await?;
@@ -293,10 +242,7 @@ impl Operation {
         // Others have left jobs in the due index.
         while meter.later.promote(1).await?.sent > 0 {}
         for _ in 0..TWENTY {
-            meter
-                .lab
-                .enqueue(&self.queue(), &json!({"scheduled_at": "+PT1H"}))
-                .await?;
+            meter.lab.enqueue(&self.queue(), &json!({"scheduled_at": "+PT1H"})).await?;
         }
         let (promoted, tally) = meter.count(meter.later.promote(1)).await?;
         expect(promoted.sent == TWENTY, "the tick sends all jobs")?;
@@ -323,9 +269,5 @@ impl Operation {
 
 /// A benchmark that does not do what it says must not be believed.
 fn expect(holds: bool, what: &str) -> Outcome<()> {
-    if holds {
-        Ok(())
-    } else {
-        Err(format!("does not hold: {what}").into())
-    }
+    if holds { Ok(()) } else { Err(format!("does not hold: {what}").into()) }
 }

@@ -10,9 +10,7 @@ const GO_CYCLE: (u32, f64, f64) = (12, 3.0, 23.0);
 const WRITE_UNIT: usize = 1_024;
 
 pub(crate) fn print(rows: &[Row]) {
-    println!(
-        "Cost per operation (fetch_ten, heartbeat_ten and promote: per job). Receipt handles as long as AWS's."
-    );
+    println!("Cost per operation (fetch_ten, heartbeat_ten and promote: per job). Receipt handles as long as AWS's.");
     println!(
         "{:<20} {:>6} {:>7} {:>8} {:>6} {:>7} {:>7} {:>9} {:>8}",
         "operation", "args", "listing", "DynamoDB", "SQS", "WCU", "RCU", "DDB bytes", "SQS bytes"
@@ -33,10 +31,7 @@ pub(crate) fn print(rows: &[Row]) {
     }
     println!("\nCalls at the smallest size (w: write units, r: read units), not divided:");
     let smallest = rows.iter().map(|row| row.args_bytes).min();
-    for row in rows
-        .iter()
-        .filter(|row| row.listing_index && Some(row.args_bytes) == smallest)
-    {
+    for row in rows.iter().filter(|row| row.listing_index && Some(row.args_bytes) == smallest) {
         println!("{:<20} {}", row.operation, folded(&row.actions));
     }
 }
@@ -59,10 +54,7 @@ pub(crate) fn print_item(args_bytes: usize, item: usize, handle: usize, emulated
         item - handle + emulated
     );
     let room = WRITE_UNIT.saturating_sub(item);
-    println!(
-        "Room left in its write unit: {room} B, so a claim costs one unit up to {} B of args.",
-        args_bytes + room
-    );
+    println!("Room left in its write unit: {room} B, so a claim costs one unit up to {} B of args.", args_bytes + room);
 }
 
 pub(crate) fn print_prices(rows: &[Row]) {
@@ -72,16 +64,10 @@ pub(crate) fn print_prices(rows: &[Row]) {
         prices::READ_UNITS,
         prices::SQS_REQUESTS
     );
-    for row in rows
-        .iter()
-        .filter(|row| row.operation == Operation::Cycle.name())
-    {
+    for row in rows.iter().filter(|row| row.operation == Operation::Cycle.name()) {
         let listing = if row.listing_index { "on" } else { "off" };
         let usd = prices::usd_per_million(row.wcu, row.rcu, row.sqs_calls);
-        println!(
-            "  {:>6} B, listing index {listing:<3} {usd:>7.2}",
-            row.args_bytes
-        );
+        println!("  {:>6} B, listing index {listing:<3} {usd:>7.2}", row.args_bytes);
     }
     let (calls, sqs, wcu) = GO_CYCLE;
     let usd = prices::usd_per_million(wcu, 0.0, sqs);
@@ -89,11 +75,7 @@ pub(crate) fn print_prices(rows: &[Row]) {
 }
 
 fn number(value: f64) -> String {
-    if (value - value.round()).abs() < 1e-9 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
-    }
+    if (value - value.round()).abs() < 1e-9 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
 #[cfg(test)]

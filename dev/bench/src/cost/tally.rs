@@ -17,10 +17,7 @@ impl Tally {
     /// Adds up a log. `more_sqs_bytes` is what the log does not see.
     #[allow(clippy::cast_precision_loss, reason = "bytes of a few calls")]
     pub(crate) fn of(calls: &[Call], more_sqs_bytes: usize) -> Self {
-        let mut tally = Self {
-            sqs_bytes: more_sqs_bytes as f64,
-            ..Self::default()
-        };
+        let mut tally = Self { sqs_bytes: more_sqs_bytes as f64, ..Self::default() };
         for call in calls {
             let bytes = (call.request_bytes + call.response_bytes) as f64;
             match call.service {

@@ -52,15 +52,8 @@ struct Reference<'a> {
 
 impl Bare {
     /// On the table of `settings`, which `engine` has made.
-    pub(crate) async fn new(
-        clients: Clients,
-        settings: Settings,
-        engine: Engine,
-        args: Value,
-    ) -> Outcome<Self> {
-        let job = engine
-            .enqueue(request(&args, "template", &json!({}))?)
-            .await?;
+    pub(crate) async fn new(clients: Clients, settings: Settings, engine: Engine, args: Value) -> Outcome<Self> {
+        let job = engine.enqueue(request(&args, "template", &json!({}))?).await?;
         let template = clients
             .dynamodb
             .get_item()
@@ -70,23 +63,12 @@ impl Bare {
             .await?
             .item
             .ok_or("the template has no item")?;
-        Ok(Self {
-            clients,
-            settings,
-            template,
-            engine,
-            ids: Ids::new(),
-            urls: RwLock::default(),
-            args,
-        })
+        Ok(Self { clients, settings, template, engine, ids: Ids::new(), urls: RwLock::default(), args })
     }
 
     fn url(&self, queue: &str) -> Outcome<String> {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(urls
-            .get(queue)
-            .cloned()
-            .ok_or("the queue was not prepared")?)
+        Ok(urls.get(queue).cloned().ok_or("the queue was not prepared")?)
     }
 
     async fn put(&self, id: &str, queue: &str, now_ms: i64) -> Outcome<()> {
@@ -94,13 +76,7 @@ impl Bare {
         item.extend(key(id));
         item.insert("q".to_owned(), s(queue));
         // Spread as the engine spreads it.
-        item.insert(
-            "lp".to_owned(),
-            s(format!(
-                "{queue}#{}",
-                now_ms % i64::from(self.settings.index_shards)
-            )),
-        );
+        item.insert("lp".to_owned(), s(format!("{queue}#{}", now_ms % i64::from(self.settings.index_shards))));
         item.insert("ca".to_owned(), n(now_ms));
         item.insert("ea".to_owned(), n(now_ms));
         self.clients
@@ -116,15 +92,8 @@ impl Bare {
     }
 
     async fn send(&self, id: &str, queue: &str) -> Outcome<()> {
-        let body = json!({"specversion": "1.0", "id": id, "type": "bench.job", "queue": queue})
-            .to_string();
-        self.clients
-            .sqs
-            .send_message()
-            .queue_url(self.url(queue)?)
-            .message_body(body)
-            .send()
-            .await?;
+        let body = json!({"specversion": "1.0", "id": id, "type": "bench.job", "queue": queue}).to_string();
+        self.clients.sqs.send_message().queue_url(self.url(queue)?).message_body(body).send().await?;
         Ok(())
     }
 
@@ -165,10 +134,7 @@ impl Bare {
             .await;
         match sent {
             Ok(_) => Ok(true),
-            Err(e)
-                if e.as_service_error()
-                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
+            Err(e) if e.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
                 Ok(false)
             }
             Err(e) => Err(e.into()),
@@ -205,10 +171,7 @@ impl Bare {
         // One of eight shards, as the engine has it.
         let counter = Item::from([
             ("pk".to_owned(), s(format!("QUEUE#{queue}"))),
-            (
-                "sk".to_owned(),
-                s(format!("C#{}", SystemClock.now_ms() % 8)),
-            ),
+            ("sk".to_owned(), s(format!("C#{}", SystemClock.now_ms() % 8))),
         ]);
         self.clients
             .dynamodb
@@ -224,13 +187,7 @@ impl Bare {
     }
 
     async fn delete(&self, url: &str, receipt: &str) -> Outcome<()> {
-        self.clients
-            .sqs
-            .delete_message()
-            .queue_url(url)
-            .receipt_handle(receipt)
-            .send()
-            .await?;
+        self.clients.sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await?;
         Ok(())
     }
 }
@@ -240,23 +197,11 @@ impl Subject for Bare {
 
     async fn prepare(&self, queue: &str) -> Outcome<()> {
         // An ordinary job, which a bare fetch takes like any other.
-        self.engine
-            .enqueue(request(&self.args, queue, &json!({}))?)
-            .await?;
+        self.engine.enqueue(request(&self.args, queue, &json!({}))?).await?;
         let name = format!("{}-{queue}", self.settings.queue_prefix);
-        let url = self
-            .clients
-            .sqs
-            .get_queue_url()
-            .queue_name(name)
-            .send()
-            .await?
-            .queue_url;
+        let url = self.clients.sqs.get_queue_url().queue_name(name).send().await?.queue_url;
         let url = url.ok_or("the queue has no URL")?;
-        self.urls
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(queue.to_owned(), url);
+        self.urls.write().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned(), url);
         if let Some(held) = self.fetch(queue).await? {
             self.ack(held).await?;
         }
@@ -266,11 +211,7 @@ impl Subject for Bare {
     async fn enqueue(&self, queue: &str) -> Outcome<()> {
         let now = SystemClock.now_ms();
         let id = self.ids.job_id(now);
-        let (put, sent) = join(
-            self.put(id.as_str(), queue, now),
-            self.send(id.as_str(), queue),
-        )
-        .await;
+        let (put, sent) = join(self.put(id.as_str(), queue, now), self.send(id.as_str(), queue)).await;
         put.and(sent)
     }
 
@@ -290,46 +231,27 @@ impl Subject for Bare {
         let Some(message) = answer.messages.unwrap_or_default().into_iter().next() else {
             return Ok(None);
         };
-        let receipt = message
-            .receipt_handle
-            .ok_or("the message has no receipt handle")?;
+        let receipt = message.receipt_handle.ok_or("the message has no receipt handle")?;
         let body = message.body.unwrap_or_default();
         let key = key(serde_json::from_str::<Reference<'_>>(&body)?.id);
         if self.claim(key.clone(), queue, &receipt).await? {
-            return Ok(Some(Held {
-                key,
-                url,
-                queue: queue.to_owned(),
-                receipt,
-            }));
+            return Ok(Some(Held { key, url, queue: queue.to_owned(), receipt }));
         }
         // As the engine: the message has overtaken its put.
-        let hide = self
-            .clients
-            .sqs
-            .change_message_visibility()
-            .queue_url(url)
-            .receipt_handle(receipt);
+        let hide = self.clients.sqs.change_message_visibility().queue_url(url).receipt_handle(receipt);
         hide.visibility_timeout(1).send().await?;
         Ok(None)
     }
 
     async fn ack(&self, held: Held) -> Outcome<()> {
         self.complete(held.key).await?;
-        let (deleted, counted) = join(
-            self.delete(&held.url, &held.receipt),
-            self.count(&held.queue),
-        )
-        .await;
+        let (deleted, counted) = join(self.delete(&held.url, &held.receipt), self.count(&held.queue)).await;
         deleted.and(counted)
     }
 }
 
 fn key(id: &str) -> Item {
-    Item::from([
-        ("pk".to_owned(), s(format!("JOB#{id}"))),
-        ("sk".to_owned(), s("J")),
-    ])
+    Item::from([("pk".to_owned(), s(format!("JOB#{id}"))), ("sk".to_owned(), s("J"))])
 }
 
 fn s(text: impl Into<String>) -> AttributeValue {

@@ -25,9 +25,7 @@ impl Subject for InProcess {
     }
 
     async fn enqueue(&self, queue: &str) -> Outcome<()> {
-        self.engine
-            .enqueue(request(&self.args, queue, &json!({}))?)
-            .await?;
+        self.engine.enqueue(request(&self.args, queue, &json!({}))?).await?;
         Ok(())
     }
 

@@ -28,21 +28,11 @@ pub(crate) struct HttpJob {
 
 impl Http {
     pub(crate) fn new(stack: &Stack, args: Value) -> Self {
-        Self {
-            client: Client::new(),
-            url: format!("{}/ojs/v1", stack.url()),
-            args,
-        }
+        Self { client: Client::new(), url: format!("{}/ojs/v1", stack.url()), args }
     }
 
     async fn post(&self, path: &str, body: &Value) -> Outcome<Response> {
-        Ok(self
-            .client
-            .post(format!("{}{path}", self.url))
-            .json(body)
-            .send()
-            .await?
-            .error_for_status()?)
+        Ok(self.client.post(format!("{}{path}", self.url)).json(body).send().await?.error_for_status()?)
     }
 }
 
@@ -58,10 +48,7 @@ impl Subject for Http {
     }
 
     async fn enqueue(&self, queue: &str) -> Outcome<()> {
-        self.post("/jobs", &body(&self.args, queue, &json!({})))
-            .await?
-            .bytes()
-            .await?;
+        self.post("/jobs", &body(&self.args, queue, &json!({}))).await?.bytes().await?;
         Ok(())
     }
 
@@ -72,8 +59,7 @@ impl Subject for Http {
     }
 
     async fn ack(&self, job: HttpJob) -> Outcome<()> {
-        let request =
-            json!({"job_id": job.id, "worker_id": WORKER, "lease_token": job.lease_token});
+        let request = json!({"job_id": job.id, "worker_id": WORKER, "lease_token": job.lease_token});
         self.post("/workers/ack", &request).await?.bytes().await?;
         Ok(())
     }

@@ -62,17 +62,8 @@ struct Work<S: Subject> {
 
 impl<S: Subject> Bench<S> {
     /// Prepares the queue and warms up. `rate` is a guess of operations a second, which says how much to stock.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a positive guess"
-    )]
-    pub(crate) async fn start(
-        subject: &Arc<S>,
-        operation: Operation,
-        clients: usize,
-        rate: f64,
-    ) -> Outcome<Self> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive guess")]
+    pub(crate) async fn start(subject: &Arc<S>, operation: Operation, clients: usize, rate: f64) -> Outcome<Self> {
         let queue = format!("{}-{clients}", operation.name());
         subject.prepare(&queue).await?;
         let work = Work {
@@ -83,12 +74,7 @@ impl<S: Subject> Bench<S> {
             held: Mutex::default(),
         };
         let stock = (rate * SLICE.as_secs_f64() * 1.3) as usize + clients;
-        let mut bench = Self {
-            work: Arc::new(work),
-            clients,
-            stock,
-            sample: Sample::new()?,
-        };
+        let mut bench = Self { work: Arc::new(work), clients, stock, sample: Sample::new()? };
         bench.slice(WARM_UP).await?;
         bench.sample = Sample::new()?;
         Ok(bench)
@@ -98,15 +84,12 @@ impl<S: Subject> Bench<S> {
     pub(crate) async fn slice(&mut self, span: Duration) -> Outcome<()> {
         self.work.fill(self.stock).await?;
         let started = Instant::now();
-        let clients: Vec<_> = (0..self.clients)
-            .map(|_| tokio::spawn(Arc::clone(&self.work).client(started + span)))
-            .collect();
+        let clients: Vec<_> =
+            (0..self.clients).map(|_| tokio::spawn(Arc::clone(&self.work).client(started + span))).collect();
         let mut empty = 0;
         for client in clients {
             let (latencies, empty_fetches) = client.await??;
-            latencies
-                .into_iter()
-                .for_each(|latency| self.sample.add(latency));
+            latencies.into_iter().for_each(|latency| self.sample.add(latency));
             empty += empty_fetches;
         }
         self.sample.spend(started.elapsed(), empty);
@@ -155,27 +138,17 @@ impl<S: Subject> Work<S> {
     async fn fill(&self, count: usize) -> Outcome<()> {
         let there = match self.operation {
             Operation::Fetch => self.waiting.load(Ordering::Relaxed),
-            Operation::Ack => self
-                .held
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .len(),
+            Operation::Ack => self.held.lock().unwrap_or_else(PoisonError::into_inner).len(),
             Operation::Enqueue | Operation::Cycle => return Ok(()),
         };
-        stream::iter(there..count)
-            .map(|_| Ok(self.fill_one()))
-            .try_for_each_concurrent(FILLERS, |one| one)
-            .await
+        stream::iter(there..count).map(|_| Ok(self.fill_one())).try_for_each_concurrent(FILLERS, |one| one).await
     }
 
     async fn fill_one(&self) -> Outcome<()> {
         self.subject.enqueue(&self.queue).await?;
         if self.operation == Operation::Ack {
             let (held, _) = self.fetch().await?;
-            self.held
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(held);
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
         } else {
             self.waiting.fetch_add(1, Ordering::Relaxed);
         }
@@ -188,12 +161,7 @@ impl<S: Subject> Work<S> {
         let mut empty_fetches = 0;
         while Instant::now() < until {
             let held = match self.operation {
-                Operation::Ack => match self
-                    .held
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .pop()
-                {
+                Operation::Ack => match self.held.lock().unwrap_or_else(PoisonError::into_inner).pop() {
                     Some(held) => Some(held),
                     None => break,
                 },
@@ -234,11 +202,7 @@ impl<S: Subject> Work<S> {
     }
 
     fn take_waiting(&self) -> bool {
-        self.waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                count.checked_sub(1)
-            })
-            .is_ok()
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok()
     }
 }
 

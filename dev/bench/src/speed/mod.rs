@@ -76,16 +76,9 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
     depth::print(&report.depth);
     process::print(&report.process);
     report::write(&args.out, "speed.json", &report)?;
-    for row in report
-        .rows
-        .iter()
-        .filter(|row| row.clients == 1 && row.ratio_p50.is_some_and(|r| r > MAX_RATIO))
-    {
+    for row in report.rows.iter().filter(|row| row.clients == 1 && row.ratio_p50.is_some_and(|r| r > MAX_RATIO)) {
         // A wall time on a machine that others use is no reason to fail.
-        eprintln!(
-            "warning: {} at 1 client takes more than {MAX_RATIO} times the bare calls",
-            row.operation
-        );
+        eprintln!("warning: {} at 1 client takes more than {MAX_RATIO} times the bare calls", row.operation);
     }
     let too_deep = depth::too_deep(&report.depth);
     for sentence in &too_deep {
@@ -96,23 +89,13 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
 
 async fn in_process(args: &Args) -> Outcome<Vec<Row>> {
     let stage = Stage::start().await?;
-    let settings = |name: &str| Settings {
-        table: format!("speed-{name}"),
-        queue_prefix: name.to_owned(),
-        ..Settings::default()
-    };
+    let settings =
+        |name: &str| Settings { table: format!("speed-{name}"), queue_prefix: name.to_owned(), ..Settings::default() };
     let job_args = lab::args_of(ARGS_BYTES);
-    let engine = stage
-        .engine(&settings("engine"), None, Arc::new(SystemClock))
-        .await?;
-    let engine = Arc::new(InProcess {
-        engine,
-        args: job_args.clone(),
-    });
+    let engine = stage.engine(&settings("engine"), None, Arc::new(SystemClock)).await?;
+    let engine = Arc::new(InProcess { engine, args: job_args.clone() });
     let bare_settings = settings("bare");
-    let maker = stage
-        .engine(&bare_settings, None, Arc::new(SystemClock))
-        .await?;
+    let maker = stage.engine(&bare_settings, None, Arc::new(SystemClock)).await?;
     let clients = stage.clients(&bare_settings, None).await;
     let bare = Arc::new(Bare::new(clients, bare_settings, maker, job_args).await?);
     let mut rows = Vec::new();

@@ -29,16 +29,11 @@ pub(crate) struct Figures {
 
 impl Sample {
     pub(crate) fn new() -> Outcome<Self> {
-        Ok(Self {
-            latencies: Histogram::new_with_bounds(1, LONGEST_NS, 3)?,
-            spent: Duration::ZERO,
-            empty_fetches: 0,
-        })
+        Ok(Self { latencies: Histogram::new_with_bounds(1, LONGEST_NS, 3)?, spent: Duration::ZERO, empty_fetches: 0 })
     }
 
     pub(crate) fn add(&mut self, latency: Duration) {
-        self.latencies
-            .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(LONGEST_NS));
+        self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(LONGEST_NS));
     }
 
     pub(crate) fn spend(&mut self, wall: Duration, empty_fetches: u64) {

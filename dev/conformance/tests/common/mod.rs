@@ -43,18 +43,11 @@ impl Server {
 
     pub(crate) async fn start_with(reset: ResetStatus) -> Self {
         let log = Arc::<Mutex<Vec<String>>>::default();
-        let shared = Shared {
-            log: log.clone(),
-            barrier: Arc::new(Barrier::new(2)),
-            reset,
-        };
+        let shared = Shared { log: log.clone(), barrier: Arc::new(Barrier::new(2)), reset };
         let router = Router::new()
             .route("/reset", post(handle_reset))
             .route("/meet", any(handle_meet))
-            .route(
-                "/moved",
-                any(|| async { (StatusCode::FOUND, [("location", "/echo")]) }),
-            )
+            .route("/moved", any(|| async { (StatusCode::FOUND, [("location", "/echo")]) }))
             .fallback(handle_echo)
             .with_state(shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -66,19 +59,12 @@ impl Server {
     /// What was asked for so far, without the probe of the start.
     pub(crate) fn log(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();
-        log.iter()
-            .filter(|line| !line.contains("/ojs/v1/health"))
-            .cloned()
-            .collect()
+        log.iter().filter(|line| !line.contains("/ojs/v1/health")).cloned().collect()
     }
 }
 
 async fn handle_reset(State(shared): State<Shared>, body: Bytes) -> StatusCode {
-    shared
-        .log
-        .lock()
-        .unwrap()
-        .push(format!("RESET {} bytes", body.len()));
+    shared.log.lock().unwrap().push(format!("RESET {} bytes", body.len()));
     StatusCode::from_u16(shared.reset.0).unwrap()
 }
 
@@ -116,11 +102,7 @@ async fn handle_echo(State(shared): State<Shared>, request: Request) -> Response
 pub(crate) fn suites(cases: &[Value]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (i, case) in cases.iter().enumerate() {
-        write(
-            folder.path(),
-            &format!("level-{}/{i}.json", case["level"]),
-            &case.to_string(),
-        );
+        write(folder.path(), &format!("level-{}/{i}.json", case["level"]), &case.to_string());
     }
     folder
 }
@@ -149,10 +131,7 @@ pub(crate) fn bad() -> Value {
 pub(crate) async fn run(suites: &Path, arguments: &[&str]) -> Run {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ojs-conformance"));
     command.arg("--suites").arg(suites).args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap();
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     Run::from(output)
 }
 
@@ -167,11 +146,7 @@ pub(crate) struct Run {
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self {
-            code: output.status.code(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 }
 
@@ -182,10 +157,6 @@ impl Run {
 
     /// Ids in the order of the table.
     pub(crate) fn ids(&self) -> Vec<&str> {
-        self.out
-            .lines()
-            .filter(|line| line.ends_with(" ms"))
-            .filter_map(|line| line.split(' ').next())
-            .collect()
+        self.out.lines().filter(|line| line.ends_with(" ms")).filter_map(|line| line.split(' ').next()).collect()
     }
 }

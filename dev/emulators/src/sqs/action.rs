@@ -52,26 +52,18 @@ action_names!(
 );
 
 /// Works on a request; returns the body of the answer.
-pub(crate) async fn run(
-    service: &Arc<Service>,
-    action: Action,
-    body: &[u8],
-) -> Result<Vec<u8>, SqsError> {
+pub(crate) async fn run(service: &Arc<Service>, action: Action, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     match action {
         Action::CancelMessageMoveTask => actions::cancel_message_move_task::run(service, body),
         Action::ChangeMessageVisibility => actions::change_message_visibility::run(service, body),
-        Action::ChangeMessageVisibilityBatch => {
-            actions::change_message_visibility_batch::run(service, body)
-        }
+        Action::ChangeMessageVisibilityBatch => actions::change_message_visibility_batch::run(service, body),
         Action::CreateQueue => actions::create_queue::run(service, body),
         Action::DeleteMessage => actions::delete_message::run(service, body),
         Action::DeleteMessageBatch => actions::delete_message_batch::run(service, body),
         Action::DeleteQueue => actions::delete_queue::run(service, body),
         Action::GetQueueAttributes => actions::get_queue_attributes::run(service, body),
         Action::GetQueueUrl => actions::get_queue_url::run(service, body),
-        Action::ListDeadLetterSourceQueues => {
-            actions::list_dead_letter_source_queues::run(service, body)
-        }
+        Action::ListDeadLetterSourceQueues => actions::list_dead_letter_source_queues::run(service, body),
         Action::ListMessageMoveTasks => actions::list_message_move_tasks::run(service, body),
         Action::ListQueueTags => actions::list_queue_tags::run(service, body),
         Action::ListQueues => actions::list_queues::run(service, body),

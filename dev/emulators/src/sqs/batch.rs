@@ -42,10 +42,7 @@ pub(crate) struct Done {}
 
 impl<T> Default for BatchAnswer<T> {
     fn default() -> Self {
-        Self {
-            successful: Vec::new(),
-            failed: Vec::new(),
-        }
+        Self { successful: Vec::new(), failed: Vec::new() }
     }
 }
 
@@ -56,12 +53,7 @@ impl<T> BatchAnswer<T> {
             Err(error) => {
                 let (_, _, code) = error.kind.wire();
                 let sender_fault = error.kind.is_sender_fault();
-                self.failed.push(Failure {
-                    id,
-                    sender_fault,
-                    code,
-                    message: error.message,
-                });
+                self.failed.push(Failure { id, sender_fault, code, message: error.message });
             }
         }
     }
@@ -82,14 +74,9 @@ pub(crate) fn check_entries<T>(
         return Err(SqsError::new(ErrorKind::EmptyBatchRequest, message));
     }
     if entries.len() > MAX_ENTRIES {
-        let message = format!(
-            "Maximum number of entries per request are {MAX_ENTRIES}. You have sent {}.",
-            entries.len()
-        );
-        return Err(SqsError::new(
-            ErrorKind::TooManyEntriesInBatchRequest,
-            message,
-        ));
+        let message =
+            format!("Maximum number of entries per request are {MAX_ENTRIES}. You have sent {}.", entries.len());
+        return Err(SqsError::new(ErrorKind::TooManyEntriesInBatchRequest, message));
     }
     let mut with_ids = Vec::with_capacity(entries.len());
     for mut entry in entries {
@@ -104,9 +91,6 @@ pub(crate) fn check_entries<T>(
     let mut seen = HashSet::new();
     match with_ids.iter().find(|(id, _)| !seen.insert(id.as_str())) {
         None => Ok(with_ids),
-        Some((id, _)) => Err(SqsError::new(
-            ErrorKind::BatchEntryIdsNotDistinct,
-            format!("Id {id} repeated."),
-        )),
+        Some((id, _)) => Err(SqsError::new(ErrorKind::BatchEntryIdsNotDistinct, format!("Id {id} repeated."))),
     }
 }

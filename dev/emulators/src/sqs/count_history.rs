@@ -28,11 +28,7 @@ impl CountHistory {
             self.since.push_back((now_ms, depth));
         }
         let seen_ms = now_ms.saturating_sub(lag_ms);
-        while self
-            .since
-            .get(1)
-            .is_some_and(|(at_ms, _)| *at_ms <= seen_ms)
-        {
+        while self.since.get(1).is_some_and(|(at_ms, _)| *at_ms <= seen_ms) {
             self.since.pop_front();
         }
     }

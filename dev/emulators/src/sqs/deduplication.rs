@@ -28,8 +28,7 @@ impl Deduplication {
     }
 
     pub(crate) fn remember(&mut self, now_ms: i64, key: DeduplicationKey, receipt: SendReceipt) {
-        self.forget
-            .push_back((now_ms.saturating_add(MEMORY_MS), key.clone()));
+        self.forget.push_back((now_ms.saturating_add(MEMORY_MS), key.clone()));
         self.known.insert(key, receipt);
     }
 }

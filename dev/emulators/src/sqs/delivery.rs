@@ -59,12 +59,7 @@ impl MessageStore {
         delivery
     }
 
-    fn receive_standard(
-        &mut self,
-        now_ms: i64,
-        rules: &DeliveryRules<'_>,
-        delivery: &mut Delivery,
-    ) {
+    fn receive_standard(&mut self, now_ms: i64, rules: &DeliveryRules<'_>, delivery: &mut Delivery) {
         while delivery.delivered.len() < rules.limit {
             let Order::Standard(order) = &self.order else {
                 return;
@@ -104,37 +99,20 @@ impl MessageStore {
         }
     }
 
-    fn deliver_or_bury(
-        &mut self,
-        now_ms: i64,
-        sequence: u64,
-        rules: &DeliveryRules<'_>,
-        delivery: &mut Delivery,
-    ) {
+    fn deliver_or_bury(&mut self, now_ms: i64, sequence: u64, rules: &DeliveryRules<'_>, delivery: &mut Delivery) {
         let Some(entry) = self.entries.get_mut(&sequence) else {
             return;
         };
-        if rules
-            .max_receive_count
-            .is_some_and(|max| entry.receive_count >= max)
-        {
-            delivery
-                .dead
-                .extend(self.remove(sequence).map(MovingMessage::from));
+        if rules.max_receive_count.is_some_and(|max| entry.receive_count >= max) {
+            delivery.dead.extend(self.remove(sequence).map(MovingMessage::from));
             return;
         }
-        if matches!(self.order, Order::Standard(_))
-            && !entry.duplicated
-            && rules.faults.duplicates()
-        {
+        if matches!(self.order, Order::Standard(_)) && !entry.duplicated && rules.faults.duplicates() {
             entry.duplicated = true;
             delivery.copies.push(entry.clone());
         }
         let until_ms = now_ms.saturating_add(rules.visibility_ms);
-        entry.state = State::InFlight {
-            until_ms,
-            since_ms: now_ms,
-        };
+        entry.state = State::InFlight { until_ms, since_ms: now_ms };
         entry.receive_count += 1;
         entry.delivery += 1;
         let first_received_ms = *entry.first_received_ms.get_or_insert(now_ms);
@@ -146,11 +124,7 @@ impl MessageStore {
         self.depth_in_flight += 1;
         delivery.delivered.push(Delivered {
             message: Arc::clone(&entry.message),
-            handle: ReceiptHandle {
-                queue: self.queue,
-                sequence,
-                delivery: entry.delivery,
-            },
+            handle: ReceiptHandle { queue: self.queue, sequence, delivery: entry.delivery },
             sent_ms: entry.sent_ms,
             receive_count: entry.receive_count,
             first_received_ms,

@@ -83,17 +83,11 @@ pub(crate) struct SqsError {
 
 impl SqsError {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 
     pub(crate) fn queue_does_not_exist() -> Self {
-        Self::new(
-            ErrorKind::QueueDoesNotExist,
-            "The specified queue does not exist.",
-        )
+        Self::new(ErrorKind::QueueDoesNotExist, "The specified queue does not exist.")
     }
 
     pub(crate) fn missing(parameter: &str) -> Self {
@@ -106,14 +100,8 @@ impl SqsError {
     }
 
     /// AWS's usual text for a value outside its range.
-    pub(crate) fn invalid_value(
-        value: impl std::fmt::Display,
-        parameter: &str,
-        reason: &str,
-    ) -> Self {
-        Self::invalid_parameter(format!(
-            "Value {value} for parameter {parameter} is invalid. Reason: {reason}"
-        ))
+    pub(crate) fn invalid_value(value: impl std::fmt::Display, parameter: &str, reason: &str) -> Self {
+        Self::invalid_parameter(format!("Value {value} for parameter {parameter} is invalid. Reason: {reason}"))
     }
 
     pub(crate) fn throttled() -> Self {
@@ -121,16 +109,10 @@ impl SqsError {
     }
 
     pub(crate) fn unavailable() -> Self {
-        Self::new(
-            ErrorKind::ServiceUnavailable,
-            "Service Unavailable; Please try again later.",
-        )
+        Self::new(ErrorKind::ServiceUnavailable, "Service Unavailable; Please try again later.")
     }
 
     pub(crate) fn internal() -> Self {
-        Self::new(
-            ErrorKind::InternalFailure,
-            "We encountered an internal error. Please try again.",
-        )
+        Self::new(ErrorKind::InternalFailure, "We encountered an internal error. Please try again.")
     }
 }

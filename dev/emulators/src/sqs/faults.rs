@@ -54,10 +54,7 @@ impl FaultControl {
     pub(crate) fn new(faults: SqsFaults) -> Self {
         let control = Self {
             any: AtomicBool::new(false),
-            inner: Mutex::new(Inner {
-                faults: SqsFaults::default(),
-                random: fastrand::Rng::with_seed(0),
-            }),
+            inner: Mutex::new(Inner { faults: SqsFaults::default(), random: fastrand::Rng::with_seed(0) }),
         };
         control.set(faults);
         control
@@ -66,10 +63,7 @@ impl FaultControl {
     /// Replaces all switches and starts the generator again from the seed.
     pub fn set(&self, faults: SqsFaults) {
         let mut inner = self.lock();
-        let none = SqsFaults {
-            seed: faults.seed,
-            ..SqsFaults::default()
-        };
+        let none = SqsFaults { seed: faults.seed, ..SqsFaults::default() };
         self.any.store(faults != none, Ordering::Release);
         inner.random = fastrand::Rng::with_seed(faults.seed);
         inner.faults = faults;
@@ -135,26 +129,14 @@ impl FaultControl {
     }
 
     pub(crate) fn latency(&self) -> Duration {
-        if self.any() {
-            self.lock().faults.latency
-        } else {
-            Duration::ZERO
-        }
+        if self.any() { self.lock().faults.latency } else { Duration::ZERO }
     }
 
     pub(crate) fn lagging_counts(&self) -> Option<Duration> {
-        if self.any() {
-            self.lock().faults.lagging_counts
-        } else {
-            None
-        }
+        if self.any() { self.lock().faults.lagging_counts } else { None }
     }
 
     pub(crate) fn new_queue_delay(&self) -> Duration {
-        if self.any() {
-            self.lock().faults.new_queue_delay
-        } else {
-            Duration::ZERO
-        }
+        if self.any() { self.lock().faults.new_queue_delay } else { Duration::ZERO }
     }
 }

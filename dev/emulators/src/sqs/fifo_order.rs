@@ -25,22 +25,14 @@ struct Group {
 impl FifoOrder {
     /// A message arrives, new or moved in.
     pub(crate) fn add(&mut self, group: &Arc<str>, sequence: u64, visible: bool) {
-        self.groups
-            .entry(Arc::clone(group))
-            .or_default()
-            .waiting
-            .insert(sequence, visible);
+        self.groups.entry(Arc::clone(group)).or_default().waiting.insert(sequence, visible);
         self.visible += usize::from(visible);
         self.settle(group);
     }
 
     /// A delayed message becomes visible.
     pub(crate) fn show(&mut self, group: &Arc<str>, sequence: u64) {
-        let Some(waiting) = self
-            .groups
-            .get_mut(group)
-            .and_then(|group| group.waiting.get_mut(&sequence))
-        else {
+        let Some(waiting) = self.groups.get_mut(group).and_then(|group| group.waiting.get_mut(&sequence)) else {
             return;
         };
         if !std::mem::replace(waiting, true) {
@@ -90,9 +82,7 @@ impl FifoOrder {
 
     /// The group to receive from next.
     pub(crate) fn first_ready(&self) -> Option<Arc<str>> {
-        self.ready
-            .first_key_value()
-            .map(|(_, group)| Arc::clone(group))
+        self.ready.first_key_value().map(|(_, group)| Arc::clone(group))
     }
 
     /// The group's first message, when it is visible.

@@ -51,9 +51,7 @@ pub(crate) async fn receive(
         if !attempt.delivered.is_empty() || now_ms >= deadline_ms || *stopping.borrow() {
             return Ok(attempt.delivered);
         }
-        let wake_ms = attempt
-            .next_visible_ms
-            .map_or(deadline_ms, |next| next.min(deadline_ms));
+        let wake_ms = attempt.next_visible_ms.map_or(deadline_ms, |next| next.min(deadline_ms));
         tokio::select! {
             () = arrival => {}
             () = service.clock.wait_until(wake_ms) => {}
@@ -72,11 +70,10 @@ fn attempt(service: &Service, queue: &Queue, order: ReceiveOrder, now_ms: i64) -
     // Looked up before the queue is locked: locks of two queues are never held at once. A message
     // whose dead-letter queue is gone is delivered on.
     let settings = queue.settings();
-    let dead_letters = settings.redrive.as_ref().and_then(|policy| {
-        service
-            .by_arn(&policy.target_arn)
-            .map(|target| (target, policy.max_receive_count))
-    });
+    let dead_letters = settings
+        .redrive
+        .as_ref()
+        .and_then(|policy| service.by_arn(&policy.target_arn).map(|target| (target, policy.max_receive_count)));
     let rules = DeliveryRules {
         limit: order.limit,
         visibility_ms: order.visibility_ms,
@@ -102,9 +99,5 @@ fn attempt(service: &Service, queue: &Queue, order: ReceiveOrder, now_ms: i64) -
             }
         });
     }
-    Attempt {
-        delivered: delivery.delivered,
-        over_limit: delivery.over_limit,
-        next_visible_ms,
-    }
+    Attempt { delivered: delivery.delivered, over_limit: delivery.over_limit, next_visible_ms }
 }

@@ -13,9 +13,7 @@ pub(crate) fn md5_of_body(body: &str) -> String {
 ///
 /// Each attribute is its name, its data type, a transport byte (1 string, 2 binary) and its value,
 /// every text with its length in bytes before it (big endian, 32 bits).
-pub(crate) fn md5_of_attributes<'a>(
-    attributes: impl IntoIterator<Item = &'a MessageAttribute>,
-) -> Option<String> {
+pub(crate) fn md5_of_attributes<'a>(attributes: impl IntoIterator<Item = &'a MessageAttribute>) -> Option<String> {
     let mut md5 = Md5::new();
     let mut any = false;
     for attribute in attributes {
@@ -59,34 +57,20 @@ mod tests {
     use super::*;
 
     fn attribute(name: &str, data_type: &str, data: AttributeData) -> MessageAttribute {
-        MessageAttribute {
-            name: name.into(),
-            data_type: data_type.into(),
-            data,
-        }
+        MessageAttribute { name: name.into(), data_type: data_type.into(), data }
     }
 
     #[test]
     fn bodies_hash_like_rfc_1321() {
         assert_eq!(md5_of_body(""), "d41d8cd98f00b204e9800998ecf8427e");
-        assert_eq!(
-            md5_of_body("message digest"),
-            "f96b697d7cb7938d525a2f31aaf161d0"
-        );
+        assert_eq!(md5_of_body("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
     }
 
     #[test]
     fn attributes_hash_like_the_sdks_do() {
         assert_eq!(md5_of_attributes([]), None);
         // Known vector: the example that the moto and ElasticMQ suites share.
-        let timestamp = attribute(
-            "timestamp",
-            "Number",
-            AttributeData::Text("1493147359900".into()),
-        );
-        assert_eq!(
-            md5_of_attributes([&timestamp]).unwrap(),
-            "235c5c510d26fb653d073faed50ae77c"
-        );
+        let timestamp = attribute("timestamp", "Number", AttributeData::Text("1493147359900".into()));
+        assert_eq!(md5_of_attributes([&timestamp]).unwrap(), "235c5c510d26fb653d073faed50ae77c");
     }
 }

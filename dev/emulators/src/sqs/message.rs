@@ -45,7 +45,5 @@ impl AttributeData {
 
 /// A random (version 4) UUID.
 pub(crate) fn random_id() -> String {
-    Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes())
-        .into_uuid()
-        .to_string()
+    Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid().to_string()
 }

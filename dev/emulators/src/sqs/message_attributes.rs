@@ -40,12 +40,7 @@ impl From<&MessageAttribute> for WireAttribute {
             AttributeData::Binary(bytes) => (None, Some(BASE64.encode(bytes))),
         };
         let data_type = Some(attribute.data_type.clone());
-        Self {
-            data_type,
-            string_value,
-            binary_value,
-            ..Self::default()
-        }
+        Self { data_type, string_value, binary_value, ..Self::default() }
     }
 }
 
@@ -57,27 +52,18 @@ pub(crate) fn read_attributes(wire: WireAttributes) -> Result<Vec<MessageAttribu
             wire.len()
         )));
     }
-    wire.into_iter()
-        .map(|(name, attribute)| read_attribute(name, attribute))
-        .collect()
+    wire.into_iter().map(|(name, attribute)| read_attribute(name, attribute)).collect()
 }
 
 /// Checks the system attributes of a message: only the X-Ray header may be set.
-pub(crate) fn read_trace_header(
-    wire: WireAttributes,
-) -> Result<Option<MessageAttribute>, SqsError> {
+pub(crate) fn read_trace_header(wire: WireAttributes) -> Result<Option<MessageAttribute>, SqsError> {
     let mut header = None;
     for (name, attribute) in wire {
         if name != TRACE_HEADER {
-            return Err(SqsError::invalid_parameter(format!(
-                "Message system attribute name '{name}' is invalid."
-            )));
+            return Err(SqsError::invalid_parameter(format!("Message system attribute name '{name}' is invalid.")));
         }
         if attribute.data_type.as_deref() != Some("String") {
-            return Err(bad_attribute(
-                &name,
-                "has an invalid type. It must be String.",
-            ));
+            return Err(bad_attribute(&name, "has an invalid type. It must be String."));
         }
         header = Some(read_attribute(name, attribute)?);
     }
@@ -104,10 +90,7 @@ fn read_attribute(name: String, wire: WireAttribute) -> Result<MessageAttribute,
         ));
     }
     if data_type.len() > MAX_NAME_CHARS {
-        return Err(bad_attribute(
-            &name,
-            "has a type of more than 256 characters.",
-        ));
+        return Err(bad_attribute(&name, "has a type of more than 256 characters."));
     }
     let basic_type = data_type.split('.').next().unwrap_or_default();
     let data = match (basic_type, wire.string_value, wire.binary_value) {
@@ -122,16 +105,10 @@ fn read_attribute(name: String, wire: WireAttribute) -> Result<MessageAttribute,
             AttributeData::Binary(bytes)
         }
         ("String" | "Number" | "Binary", None, None) => {
-            return Err(bad_attribute(
-                &name,
-                &format!("must contain a non-empty value of type {basic_type}."),
-            ));
+            return Err(bad_attribute(&name, &format!("must contain a non-empty value of type {basic_type}.")));
         }
         ("String" | "Number" | "Binary", ..) => {
-            return Err(bad_attribute(
-                &name,
-                &format!("must use the value field of its type {basic_type}."),
-            ));
+            return Err(bad_attribute(&name, &format!("must use the value field of its type {basic_type}.")));
         }
         _ => {
             return Err(bad_attribute(
@@ -141,16 +118,9 @@ fn read_attribute(name: String, wire: WireAttribute) -> Result<MessageAttribute,
         }
     };
     if data.size_bytes() == 0 {
-        return Err(bad_attribute(
-            &name,
-            &format!("must contain a non-empty value of type {basic_type}."),
-        ));
+        return Err(bad_attribute(&name, &format!("must contain a non-empty value of type {basic_type}.")));
     }
-    Ok(MessageAttribute {
-        name,
-        data_type,
-        data,
-    })
+    Ok(MessageAttribute { name, data_type, data })
 }
 
 fn check_text(name: &str, basic_type: &str, text: &str) -> Result<(), SqsError> {
@@ -208,9 +178,6 @@ impl AttributeFilter {
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.all
             || self.names.iter().any(|wanted| wanted == name)
-            || self
-                .prefixes
-                .iter()
-                .any(|prefix| name.starts_with(prefix.as_str()))
+            || self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
     }
 }

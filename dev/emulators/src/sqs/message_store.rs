@@ -102,11 +102,7 @@ pub(crate) struct MessageStore {
 
 impl MessageStore {
     pub(crate) fn new(queue: u64, fifo: bool) -> Self {
-        let order = if fifo {
-            Order::Fifo(FifoOrder::default())
-        } else {
-            Order::Standard(StandardOrder::default())
-        };
+        let order = if fifo { Order::Fifo(FifoOrder::default()) } else { Order::Standard(StandardOrder::default()) };
         Self {
             queue,
             entries: HashMap::new(),
@@ -125,11 +121,7 @@ impl MessageStore {
             Order::Standard(order) => order.len(),
             Order::Fifo(order) => order.len(),
         };
-        QueueDepth {
-            visible,
-            in_flight: self.depth_in_flight,
-            delayed: self.depth_delayed,
-        }
+        QueueDepth { visible, in_flight: self.depth_in_flight, delayed: self.depth_delayed }
     }
 
     /// Whether a receive now would find a message.
@@ -169,10 +161,7 @@ impl MessageStore {
         delay_ms: i64,
         key: Option<DeduplicationKey>,
     ) -> SendReceipt {
-        if let Some(receipt) = key
-            .as_ref()
-            .and_then(|key| self.deduplication.find(now_ms, key))
-        {
+        if let Some(receipt) = key.as_ref().and_then(|key| self.deduplication.find(now_ms, key)) {
             return receipt;
         }
         let message_id = message.id.clone();
@@ -188,10 +177,7 @@ impl MessageStore {
             Order::Standard(_) => None,
             Order::Fifo(_) => Some(sequence_number(sequence)),
         };
-        let receipt = SendReceipt {
-            message_id,
-            sequence_number,
-        };
+        let receipt = SendReceipt { message_id, sequence_number };
         if let Some(key) = key {
             self.deduplication.remember(now_ms, key, receipt.clone());
         }
@@ -201,11 +187,7 @@ impl MessageStore {
     /// Takes in a message, new or from another queue; returns its number.
     pub(crate) fn accept(&mut self, now_ms: i64, moving: MovingMessage, delay_ms: i64) -> u64 {
         let due_ms = now_ms.saturating_add(delay_ms);
-        let state = if delay_ms > 0 {
-            State::Delayed { until_ms: due_ms }
-        } else {
-            State::Visible
-        };
+        let state = if delay_ms > 0 { State::Delayed { until_ms: due_ms } } else { State::Visible };
         self.insert(Entry {
             message: moving.message,
             sent_ms: moving.sent_ms,
@@ -257,9 +239,7 @@ impl MessageStore {
         }
         match (&mut self.order, was) {
             (Order::Standard(order), _) => order.add((entry.due_ms, sequence)),
-            (Order::Fifo(order), State::InFlight { .. }) => {
-                order.put_back(&entry.group(), sequence)
-            }
+            (Order::Fifo(order), State::InFlight { .. }) => order.put_back(&entry.group(), sequence),
             (Order::Fifo(order), _) => order.show(&entry.group(), sequence),
         }
     }

@@ -98,23 +98,9 @@ impl Sqs {
         let faults = Arc::new(FaultControl::new(options.faults));
         let account = (options.region, options.account_id);
         tracing::info!(%url, "SQS listens");
-        let service = Arc::new(Service::new(
-            options.clock,
-            faults,
-            stop.subscribe(),
-            account,
-            url,
-        ));
-        let server = tokio::spawn(server::serve(
-            listener,
-            Arc::clone(&service),
-            stop.subscribe(),
-        ));
-        Ok(Self {
-            service,
-            stop,
-            server,
-        })
+        let service = Arc::new(Service::new(options.clock, faults, stop.subscribe(), account, url));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&service), stop.subscribe()));
+        Ok(Self { service, stop, server })
     }
 
     /// Base URL (`http://127.0.0.1:PORT`), to be given to an SDK as its endpoint.
@@ -152,11 +138,7 @@ impl Sqs {
     #[must_use]
     pub fn message_count(&self) -> usize {
         let now_ms = self.service.now_ms();
-        self.service
-            .all()
-            .iter()
-            .map(|queue| queue.depth(now_ms).total())
-            .sum()
+        self.service.all().iter().map(|queue| queue.depth(now_ms).total()).sum()
     }
 
     /// How many long polls wait right now, over all queues.

@@ -62,9 +62,7 @@ impl MoveTasks {
     /// Files a task unless one is running for the same source.
     pub(crate) fn add(&self, task: Arc<MoveTask>) -> Result<(), SqsError> {
         let mut tasks = self.lock();
-        let busy = |known: &Arc<MoveTask>| {
-            known.source_arn == task.source_arn && known.status() == Status::Running
-        };
+        let busy = |known: &Arc<MoveTask>| known.source_arn == task.source_arn && known.status() == Status::Running;
         if tasks.iter().any(busy) {
             return Err(SqsError::invalid_parameter(
                 "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
@@ -75,19 +73,13 @@ impl MoveTasks {
     }
 
     pub(crate) fn by_handle(&self, handle: &str) -> Option<Arc<MoveTask>> {
-        self.lock()
-            .iter()
-            .find(|task| task.handle == handle)
-            .cloned()
+        self.lock().iter().find(|task| task.handle == handle).cloned()
     }
 
     /// The latest tasks of a source, latest first.
     pub(crate) fn latest(&self, source_arn: &str, limit: usize) -> Vec<Arc<MoveTask>> {
         let tasks = self.lock();
-        let of_source = tasks
-            .iter()
-            .rev()
-            .filter(|task| task.source_arn == source_arn);
+        let of_source = tasks.iter().rev().filter(|task| task.source_arn == source_arn);
         of_source.take(limit).cloned().collect()
     }
 
@@ -160,10 +152,7 @@ impl MoveTask {
 
     fn hand_over(&self, service: &Service, source: &Queue, taken: Vec<MovingMessage>, now_ms: i64) {
         for moving in taken {
-            let arn = self
-                .destination_arn
-                .as_deref()
-                .or(moving.dead_letter_source.as_deref());
+            let arn = self.destination_arn.as_deref().or(moving.dead_letter_source.as_deref());
             let Some(target) = arn.and_then(|arn| service.by_arn(arn)) else {
                 // Nowhere to go: it stays, and so does the task's work.
                 source.with(now_ms, |store| store.accept(now_ms, moving, 0));

@@ -17,8 +17,7 @@ pub(crate) fn base_url(addr: SocketAddr) -> String {
 
 /// Letters, digits, hyphens and underscores.
 fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// Whether `name` could be a queue's name, FIFO or not.
@@ -50,12 +49,8 @@ pub(crate) fn check_new_queue_name(name: &str, fifo: bool) -> Result<(), SqsErro
 /// The queue's name out of its URL (`…/ACCOUNT/NAME`); the host is not looked at, so that a queue
 /// can be reached under any of the machine's names.
 pub(crate) fn queue_name_of_url<'a>(url: &'a str, account_id: &str) -> Result<&'a str, SqsError> {
-    let bad_address = || {
-        SqsError::new(
-            ErrorKind::InvalidAddress,
-            format!("The address {url} is not valid for this endpoint."),
-        )
-    };
+    let bad_address =
+        || SqsError::new(ErrorKind::InvalidAddress, format!("The address {url} is not valid for this endpoint."));
     let (rest, name) = url.rsplit_once('/').ok_or_else(bad_address)?;
     let account = rest.rsplit('/').next().unwrap_or_default();
     if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_digit()) || name.is_empty() {
@@ -68,16 +63,10 @@ pub(crate) fn queue_name_of_url<'a>(url: &'a str, account_id: &str) -> Result<&'
 }
 
 /// The queue's name out of `arn:aws:sqs:REGION:ACCOUNT:NAME`, when the ARN is one of ours.
-pub(crate) fn queue_name_of_arn<'a>(
-    arn: &'a str,
-    region: &str,
-    account_id: &str,
-) -> Option<&'a str> {
+pub(crate) fn queue_name_of_arn<'a>(arn: &'a str, region: &str, account_id: &str) -> Option<&'a str> {
     let mut parts = arn.splitn(6, ':');
     let ours = parts.next() == Some("arn")
-        && parts
-            .next()
-            .is_some_and(|partition| partition.starts_with("aws"))
+        && parts.next().is_some_and(|partition| partition.starts_with("aws"))
         && parts.next() == Some("sqs")
         && parts.next() == Some(region)
         && parts.next() == Some(account_id);
@@ -92,9 +81,7 @@ pub(crate) fn check_fifo_id(value: &str, parameter: &str) -> Result<(), SqsError
     Err(SqsError::invalid_value(
         value,
         parameter,
-        &format!(
-            "{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."
-        ),
+        &format!("{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."),
     ))
 }
 
@@ -119,11 +106,7 @@ mod tests {
             ("http://host/111111111111/q", ErrorKind::QueueDoesNotExist),
             ("http://host/000000000000/a b", ErrorKind::QueueDoesNotExist),
         ] {
-            assert_eq!(
-                queue_name_of_url(url, "000000000000").unwrap_err().kind,
-                kind,
-                "{url}"
-            );
+            assert_eq!(queue_name_of_url(url, "000000000000").unwrap_err().kind, kind, "{url}");
         }
     }
 

@@ -44,15 +44,9 @@ pub(crate) struct Outgoing {
 pub(crate) struct Digests {
     #[serde(rename = "MD5OfMessageBody")]
     body: String,
-    #[serde(
-        rename = "MD5OfMessageAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
     attributes: Option<String>,
-    #[serde(
-        rename = "MD5OfMessageSystemAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "MD5OfMessageSystemAttributes", skip_serializing_if = "Option::is_none")]
     system_attributes: Option<String>,
 }
 
@@ -71,25 +65,18 @@ impl SendFields {
     /// Size of what was sent, as the limits count it: the body, and name, type and value of every
     /// attribute (bytes).
     pub(crate) fn size_bytes(&self) -> usize {
-        let attributes = self
-            .message_attributes
-            .iter()
-            .flatten()
-            .map(|(name, attribute)| {
-                let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-                let binary = attribute.binary_value.as_deref().map_or(0, decoded_bytes);
-                name.len() + length(&attribute.data_type) + length(&attribute.string_value) + binary
-            });
+        let attributes = self.message_attributes.iter().flatten().map(|(name, attribute)| {
+            let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            let binary = attribute.binary_value.as_deref().map_or(0, decoded_bytes);
+            name.len() + length(&attribute.data_type) + length(&attribute.string_value) + binary
+        });
         self.message_body.as_ref().map_or(0, String::len) + attributes.sum::<usize>()
     }
 
     /// Checks everything and makes the message.
     pub(crate) fn check(self, settings: &Settings) -> Result<Outgoing, SqsError> {
         let size_bytes = self.size_bytes();
-        let body = self
-            .message_body
-            .filter(|body| !body.is_empty())
-            .ok_or_else(|| SqsError::missing("MessageBody"))?;
+        let body = self.message_body.filter(|body| !body.is_empty()).ok_or_else(|| SqsError::missing("MessageBody"))?;
         if size_bytes > settings.max_message_bytes {
             return Err(SqsError::invalid_parameter(format!(
                 "One or more parameters are invalid. Reason: Message must be shorter than {} bytes.",
@@ -103,17 +90,10 @@ impl SendFields {
         if let Some(group) = &self.message_group_id {
             check_fifo_id(group, "MessageGroupId")?;
         }
-        let deduplication_id = check_deduplication(
-            self.message_deduplication_id,
-            self.message_group_id.is_some(),
-            &body,
-            settings,
-        )?;
+        let deduplication_id =
+            check_deduplication(self.message_deduplication_id, self.message_group_id.is_some(), &body, settings)?;
         let key = deduplication_id.clone().map(|id| {
-            let group = self
-                .message_group_id
-                .clone()
-                .filter(|_| settings.deduplication_per_group);
+            let group = self.message_group_id.clone().filter(|_| settings.deduplication_per_group);
             (group, id)
         });
         let digests = Digests {
@@ -133,34 +113,18 @@ impl SendFields {
             group_id: self.message_group_id.map(Into::into),
             deduplication_id,
         };
-        Ok(Outgoing {
-            message,
-            delay_ms,
-            key,
-            digests,
-        })
+        Ok(Outgoing { message, delay_ms, key, digests })
     }
 }
 
 impl Outgoing {
     /// Files the message in its queue.
     pub(crate) fn send(self, queue: &Queue, now_ms: i64) -> Sent {
-        let Self {
-            message,
-            delay_ms,
-            key,
-            digests,
-        } = self;
-        let SendReceipt {
-            message_id,
-            sequence_number,
-        } = queue.with_and_wake(now_ms, |store| store.send(now_ms, message, delay_ms, key));
+        let Self { message, delay_ms, key, digests } = self;
+        let SendReceipt { message_id, sequence_number } =
+            queue.with_and_wake(now_ms, |store| store.send(now_ms, message, delay_ms, key));
         tracing::debug!(queue = %queue.identity.name, %message_id, "sent");
-        Sent {
-            message_id,
-            digests,
-            sequence_number,
-        }
+        Sent { message_id, digests, sequence_number }
     }
 }
 
@@ -205,9 +169,7 @@ fn check_deduplication(
         )),
         (true, _) if !has_group => Err(SqsError::missing("MessageGroupId")),
         (true, Some(id)) => Ok(Some(id)),
-        (true, None) if settings.content_based_deduplication => {
-            Ok(Some(hex(&Sha256::digest(body))))
-        }
+        (true, None) if settings.content_based_deduplication => Ok(Some(hex(&Sha256::digest(body)))),
         (true, None) => Err(SqsError::invalid_parameter(
             "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
         )),

@@ -27,14 +27,8 @@ impl Page {
         let shown = &found[..found.len().min(limit)];
         let more = paged && found.len() > limit;
         Self {
-            urls: shown
-                .iter()
-                .map(|queue| queue.identity.url.clone())
-                .collect(),
-            next: shown
-                .last()
-                .filter(|_| more)
-                .map(|queue| BASE64.encode(&queue.identity.name)),
+            urls: shown.iter().map(|queue| queue.identity.url.clone()).collect(),
+            next: shown.last().filter(|_| more).map(|queue| BASE64.encode(&queue.identity.name)),
         }
     }
 
@@ -60,10 +54,7 @@ pub(crate) fn page_size(max_results: Option<i64>) -> Result<Option<usize>, SqsEr
 /// The name of the last queue of the page before.
 pub(crate) fn read_token(token: Option<&str>) -> Result<Option<String>, SqsError> {
     let decode = |token: &str| {
-        let name = BASE64
-            .decode(token)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let name = BASE64.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         name.ok_or_else(|| SqsError::invalid_parameter("Invalid or expired next token."))
     };
     token.map(decode).transpose()

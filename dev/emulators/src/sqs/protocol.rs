@@ -8,8 +8,7 @@ use super::errors::{ErrorKind, SqsError};
 /// Reads a request; an empty body counts as `{}`.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, SqsError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| SqsError::new(ErrorKind::Serialization, error.to_string()))
+    serde_json::from_slice(body).map_err(|error| SqsError::new(ErrorKind::Serialization, error.to_string()))
 }
 
 /// Writes an answer.
@@ -26,16 +25,12 @@ pub(crate) fn empty_answer() -> Result<Vec<u8>, SqsError> {
 /// The body of an error answer.
 pub(crate) fn error_body(error: &SqsError) -> Vec<u8> {
     let (_, json_type, _) = error.kind.wire();
-    serde_json::json!({"__type": json_type, "message": error.message})
-        .to_string()
-        .into_bytes()
+    serde_json::json!({"__type": json_type, "message": error.message}).to_string().into_bytes()
 }
 
 /// A parameter that must be there and not be empty.
 pub(crate) fn required(value: Option<String>, parameter: &str) -> Result<String, SqsError> {
-    value
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| SqsError::missing(parameter))
+    value.filter(|value| !value.is_empty()).ok_or_else(|| SqsError::missing(parameter))
 }
 
 /// An integer parameter with bounds; `None` when it was not given.
@@ -48,11 +43,7 @@ pub(crate) fn in_range(
         Some(value) if !range.contains(&value) => Err(SqsError::invalid_value(
             value,
             parameter,
-            &format!(
-                "Must be between {} and {}, if provided.",
-                range.start(),
-                range.end()
-            ),
+            &format!("Must be between {} and {}, if provided.", range.start(), range.end()),
         )),
         value => Ok(value),
     }

@@ -54,20 +54,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Queue {
-    pub(crate) fn new(
-        identity: QueueIdentity,
-        settings: Settings,
-        faults: Arc<FaultControl>,
-    ) -> Self {
+    pub(crate) fn new(identity: QueueIdentity, settings: Settings, faults: Arc<FaultControl>) -> Self {
         let store = MessageStore::new(identity.number, settings.fifo);
         Self {
             settings: RwLock::new((Arc::new(settings), identity.created_ms)),
             identity,
             tags: Mutex::default(),
-            messages: Mutex::new(Messages {
-                store,
-                history: CountHistory::default(),
-            }),
+            messages: Mutex::new(Messages { store, history: CountHistory::default() }),
             purged_ms: Mutex::default(),
             faults,
             arrival: Notify::new(),
@@ -77,32 +70,16 @@ impl Queue {
     }
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
-        Arc::clone(
-            &self
-                .settings
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .0,
-        )
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// When (ms) the settings last changed.
     pub(crate) fn modified_ms(&self) -> i64 {
-        self.settings
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    pub(crate) fn change_settings(
-        &self,
-        now_ms: i64,
-        attributes: &BTreeMap<String, String>,
-    ) -> Result<(), SqsError> {
-        let mut settings = self
-            .settings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn change_settings(&self, now_ms: i64, attributes: &BTreeMap<String, String>) -> Result<(), SqsError> {
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let changed = settings.0.with(attributes)?;
         if changed.fifo != settings.0.fifo {
             let message = "You can specify the FifoQueue attribute only during queue creation.";
@@ -136,11 +113,7 @@ impl Queue {
     }
 
     /// As [`Self::with`], then wakes a long poll if there is something to receive.
-    pub(crate) fn with_and_wake<R>(
-        &self,
-        now_ms: i64,
-        work: impl FnOnce(&mut MessageStore) -> R,
-    ) -> R {
+    pub(crate) fn with_and_wake<R>(&self, now_ms: i64, work: impl FnOnce(&mut MessageStore) -> R) -> R {
         let (result, wake) = self.with(now_ms, |store| {
             let next_before = store.next_visible_ms();
             let result = work(store);
@@ -155,9 +128,7 @@ impl Queue {
     }
 
     fn lag_ms(&self) -> Option<i64> {
-        self.faults
-            .lagging_counts()
-            .map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX))
+        self.faults.lagging_counts().map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// How many messages are in which state, exactly.
@@ -178,10 +149,7 @@ impl Queue {
             if purged_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(PURGE_INTERVAL_MS)) {
                 return Err(SqsError::new(
                     ErrorKind::PurgeQueueInProgress,
-                    format!(
-                        "Only one PurgeQueue operation on {} is allowed every 60 seconds.",
-                        self.identity.name
-                    ),
+                    format!("Only one PurgeQueue operation on {} is allowed every 60 seconds.", self.identity.name),
                 ));
             }
             *purged_ms = Some(now_ms);
@@ -211,9 +179,7 @@ impl Queue {
     /// Counts the caller among those who wait until the result is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Waiting {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting {
-            queue: Arc::clone(self),
-        }
+        Waiting { queue: Arc::clone(self) }
     }
 
     pub(crate) fn waiting(&self) -> usize {

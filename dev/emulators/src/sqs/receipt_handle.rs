@@ -31,28 +31,18 @@ impl ReceiptHandle {
 
     /// Decodes a handle that queue number `queue` gave out.
     pub(crate) fn decode(text: &str, queue: u64) -> Result<Self, SqsError> {
-        Self::decode_any(text)
-            .filter(|handle| handle.queue == queue)
-            .ok_or_else(|| {
-                let message =
-                    format!("The input receipt handle \"{text}\" is not a valid receipt handle.");
-                SqsError::new(ErrorKind::ReceiptHandleIsInvalid, message)
-            })
+        Self::decode_any(text).filter(|handle| handle.queue == queue).ok_or_else(|| {
+            let message = format!("The input receipt handle \"{text}\" is not a valid receipt handle.");
+            SqsError::new(ErrorKind::ReceiptHandleIsInvalid, message)
+        })
     }
 
     fn decode_any(text: &str) -> Option<Self> {
         let bytes: [u8; BYTES] = BASE64.decode(text).ok()?.try_into().ok()?;
         let rest = bytes.strip_prefix(&MAGIC)?;
-        let mut numbers = rest.chunks_exact(8).map(|chunk| {
-            chunk
-                .iter()
-                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
-        });
-        Some(Self {
-            queue: numbers.next()?,
-            sequence: numbers.next()?,
-            delivery: numbers.next()?,
-        })
+        let mut numbers =
+            rest.chunks_exact(8).map(|chunk| chunk.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte)));
+        Some(Self { queue: numbers.next()?, sequence: numbers.next()?, delivery: numbers.next()? })
     }
 }
 
@@ -63,11 +53,7 @@ mod tests {
 
     #[test]
     fn handles_survive_the_round_trip_and_garbage_does_not() {
-        let handle = ReceiptHandle {
-            queue: 7,
-            sequence: u64::MAX,
-            delivery: 3,
-        };
+        let handle = ReceiptHandle { queue: 7, sequence: u64::MAX, delivery: 3 };
         assert_eq!(ReceiptHandle::decode(&handle.encode(), 7).unwrap(), handle);
         assert!(ReceiptHandle::decode(&handle.encode(), 8).is_err());
         for garbage in ["", "garbage", "AQEB", "ÄÖÜ", &"A".repeat(10_000)] {

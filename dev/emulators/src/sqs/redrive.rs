@@ -29,13 +29,8 @@ impl RedrivePolicy {
             dead_letter_target_arn: String,
             max_receive_count: Value,
         }
-        let wire: Wire = serde_json::from_str(text).map_err(|_| {
-            SqsError::invalid_value(
-                text,
-                "RedrivePolicy",
-                "Redrive policy is not a valid JSON map.",
-            )
-        })?;
+        let wire: Wire = serde_json::from_str(text)
+            .map_err(|_| SqsError::invalid_value(text, "RedrivePolicy", "Redrive policy is not a valid JSON map."))?;
         // Older tools send the number as a string.
         let count = match &wire.max_receive_count {
             Value::String(text) => text.parse().ok(),
@@ -48,15 +43,11 @@ impl RedrivePolicy {
                 let reason = "Invalid value for maxReceiveCount. Must be between 1 and 1000.";
                 SqsError::invalid_value(text, "RedrivePolicy", reason)
             })?;
-        Ok(Self {
-            target_arn: wire.dead_letter_target_arn,
-            max_receive_count,
-        })
+        Ok(Self { target_arn: wire.dead_letter_target_arn, max_receive_count })
     }
 
     pub(crate) fn render(&self) -> String {
-        json!({"deadLetterTargetArn": self.target_arn, "maxReceiveCount": self.max_receive_count})
-            .to_string()
+        json!({"deadLetterTargetArn": self.target_arn, "maxReceiveCount": self.max_receive_count}).to_string()
     }
 }
 
@@ -70,16 +61,13 @@ impl RedriveAllowPolicy {
             source_queue_arns: Vec<String>,
         }
         let bad = |reason| SqsError::invalid_value(text, "RedriveAllowPolicy", reason);
-        let wire: Wire =
-            serde_json::from_str(text).map_err(|_| bad("It is not a valid JSON map."))?;
+        let wire: Wire = serde_json::from_str(text).map_err(|_| bad("It is not a valid JSON map."))?;
         match (wire.redrive_permission.as_str(), wire.source_queue_arns) {
             ("allowAll", arns) if arns.is_empty() => Ok(Self::AllowAll),
             ("denyAll", arns) if arns.is_empty() => Ok(Self::DenyAll),
             ("byQueue", arns) if (1..=10).contains(&arns.len()) => Ok(Self::ByQueue(arns)),
             ("byQueue", _) => Err(bad("sourceQueueArns must hold 1 to 10 queues.")),
-            _ => Err(bad(
-                "redrivePermission must be allowAll, denyAll or byQueue (with sourceQueueArns).",
-            )),
+            _ => Err(bad("redrivePermission must be allowAll, denyAll or byQueue (with sourceQueueArns).")),
         }
     }
 

@@ -36,11 +36,7 @@ static NEXT_REQUEST: AtomicU64 = AtomicU64::new(1);
 struct Dropped;
 
 /// Serves until `stopping` turns true, then waits for the requests under way.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    service: Arc<Service>,
-    stopping: watch::Receiver<bool>,
-) {
+pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let stopped = stopped(stopping.clone());
     tokio::pin!(stopped);
@@ -89,16 +85,9 @@ async fn connection(stream: TcpStream, service: Arc<Service>, stopping: watch::R
     let _ = connection.await;
 }
 
-async fn handle(
-    service: Arc<Service>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Dropped> {
+async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
     if request.method() == Method::GET {
-        return Ok(respond(
-            StatusCode::OK,
-            Bytes::from_static(b"healthy: sqs"),
-            None,
-        ));
+        return Ok(respond(StatusCode::OK, Bytes::from_static(b"healthy: sqs"), None));
     }
     let action = match read_action(&request) {
         Ok(action) => action,
@@ -138,9 +127,7 @@ async fn handle(
         }
         Err(error) => {
             tracing::debug!(action = action.name(), kind = ?error.kind, "refused");
-            service
-                .counters
-                .finish(action, error_body(&error).len(), true);
+            service.counters.finish(action, error_body(&error).len(), true);
             refuse(&error)
         }
     };
@@ -153,45 +140,27 @@ fn read_action(request: &Request<Incoming>) -> Result<Action, SqsError> {
     if request.method() != Method::POST {
         return Err(unknown("Requests are made with POST."));
     }
-    let target = request
-        .headers()
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok());
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let target = target.ok_or_else(|| unknown("The header X-Amz-Target is missing."))?;
     let name = target.strip_prefix(TARGET_PREFIX).unwrap_or_default();
     Action::parse(name).ok_or_else(|| unknown("The operation does not exist."))
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, SqsError> {
-    match Limited::new(request.into_body(), MAX_REQUEST_BYTES)
-        .collect()
-        .await
-    {
+    match Limited::new(request.into_body(), MAX_REQUEST_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(SqsError::new(
-            ErrorKind::RequestTooLarge,
-            "The request is too large.",
-        )),
-        Err(_) => Err(SqsError::new(
-            ErrorKind::Serialization,
-            "The request ended early.",
-        )),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(SqsError::new(ErrorKind::RequestTooLarge, "The request is too large."))
+        }
+        Err(_) => Err(SqsError::new(ErrorKind::Serialization, "The request ended early.")),
     }
 }
 
 fn refuse(error: &SqsError) -> Response<Full<Bytes>> {
     let (status, _, code) = error.kind.wire();
-    let fault = if error.kind.is_sender_fault() {
-        "Sender"
-    } else {
-        "Receiver"
-    };
+    let fault = if error.kind.is_sender_fault() { "Sender" } else { "Receiver" };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond(
-        status,
-        error_body(error).into(),
-        Some(format!("{code};{fault}")),
-    )
+    respond(status, error_body(error).into(), Some(format!("{code};{fault}")))
 }
 
 fn respond(status: StatusCode, body: Bytes, query_error: Option<String>) -> Response<Full<Bytes>> {

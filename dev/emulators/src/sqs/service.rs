@@ -86,12 +86,9 @@ impl Service {
 
     /// The queue of a `QueueUrl` parameter.
     pub(crate) fn by_url(&self, url: Option<&str>) -> Result<Arc<Queue>, SqsError> {
-        let url = url
-            .filter(|url| !url.is_empty())
-            .ok_or_else(|| SqsError::missing("QueueUrl"))?;
+        let url = url.filter(|url| !url.is_empty()).ok_or_else(|| SqsError::missing("QueueUrl"))?;
         let name = queue_name_of_url(url, &self.account_id)?;
-        self.by_name(name)
-            .ok_or_else(SqsError::queue_does_not_exist)
+        self.by_name(name).ok_or_else(SqsError::queue_does_not_exist)
     }
 
     pub(crate) fn by_arn(&self, arn: &str) -> Option<Arc<Queue>> {
@@ -116,27 +113,18 @@ impl Service {
         let names = self.names();
         let from_start = names.queues.range::<str, _>((start, Bound::Unbounded));
         let matching = from_start.take_while(|(name, _)| name.starts_with(prefix));
-        matching
-            .take(limit)
-            .map(|(_, queue)| Arc::clone(queue))
-            .collect()
+        matching.take(limit).map(|(_, queue)| Arc::clone(queue)).collect()
     }
 
     /// Creates a queue, or returns the one that has the name already (and true).
-    pub(crate) fn create(
-        &self,
-        name: &str,
-        settings: Settings,
-    ) -> Result<(Arc<Queue>, bool), SqsError> {
+    pub(crate) fn create(&self, name: &str, settings: Settings) -> Result<(Arc<Queue>, bool), SqsError> {
         let now_ms = self.now_ms();
         let delay_ms = i64::try_from(self.faults.new_queue_delay().as_millis()).unwrap_or(i64::MAX);
         let mut names = self.names_mut();
         if let Some(queue) = names.queues.get(name) {
             return Ok((Arc::clone(queue), true));
         }
-        names
-            .deleted
-            .retain(|_, at_ms| now_ms < at_ms.saturating_add(DELETED_RECENTLY_MS));
+        names.deleted.retain(|_, at_ms| now_ms < at_ms.saturating_add(DELETED_RECENTLY_MS));
         if names.deleted.contains_key(name) {
             return Err(SqsError::new(
                 ErrorKind::QueueDeletedRecently,
@@ -149,11 +137,7 @@ impl Service {
             arn: self.arn(name).into(),
             url: format!("{}/{}/{name}", self.base_url, self.account_id),
             created_ms: now_ms,
-            usable_ms: if delay_ms == 0 {
-                i64::MIN
-            } else {
-                now_ms.saturating_add(delay_ms)
-            },
+            usable_ms: if delay_ms == 0 { i64::MIN } else { now_ms.saturating_add(delay_ms) },
         };
         let queue = Arc::new(Queue::new(identity, settings, Arc::clone(&self.faults)));
         names.queues.insert(name.to_owned(), Arc::clone(&queue));
@@ -164,11 +148,7 @@ impl Service {
         let name = &queue.identity.name;
         let mut names = self.names_mut();
         // It may have been deleted (and even created again) meanwhile.
-        if names
-            .queues
-            .get(name)
-            .is_some_and(|found| found.identity.number == queue.identity.number)
-        {
+        if names.queues.get(name).is_some_and(|found| found.identity.number == queue.identity.number) {
             names.queues.remove(name);
             names.deleted.insert(name.clone(), self.now_ms());
         }
@@ -196,19 +176,11 @@ impl Service {
         };
         let target_settings = target.settings();
         if target_settings.fifo != settings.fifo {
-            return Err(bad(
-                "Dead-letter queue must be same type of queue as the source.",
-            ));
+            return Err(bad("Dead-letter queue must be same type of queue as the source."));
         }
         let source_arn = self.arn(name);
-        if target_settings
-            .redrive_allow
-            .as_ref()
-            .is_some_and(|allow| !allow.allows(&source_arn))
-        {
-            return Err(bad(
-                "The dead-letter queue does not allow this source queue.",
-            ));
+        if target_settings.redrive_allow.as_ref().is_some_and(|allow| !allow.allows(&source_arn)) {
+            return Err(bad("The dead-letter queue does not allow this source queue."));
         }
         Ok(())
     }
@@ -216,13 +188,7 @@ impl Service {
     /// The queues whose dead-letter queue is `arn`, by name.
     pub(crate) fn dead_letter_sources(&self, arn: &str) -> Vec<Arc<Queue>> {
         let mut sources = self.all();
-        sources.retain(|queue| {
-            queue
-                .settings()
-                .redrive
-                .as_ref()
-                .is_some_and(|policy| policy.target_arn == arn)
-        });
+        sources.retain(|queue| queue.settings().redrive.as_ref().is_some_and(|policy| policy.target_arn == arn));
         sources
     }
 }

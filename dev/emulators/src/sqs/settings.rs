@@ -67,10 +67,7 @@ impl Settings {
             "true" => self.fifo = true,
             // A standard queue is made by leaving the attribute out.
             "false" if !self.fifo => {
-                return Err(SqsError::new(
-                    ErrorKind::InvalidAttributeName,
-                    "Unknown Attribute FifoQueue.",
-                ));
+                return Err(SqsError::new(ErrorKind::InvalidAttributeName, "Unknown Attribute FifoQueue."));
             }
             _ => return Err(bad_value("FifoQueue")),
         }
@@ -102,9 +99,7 @@ impl Settings {
             "RedriveAllowPolicy" if value.is_empty() => self.redrive_allow = None,
             "RedriveAllowPolicy" => self.redrive_allow = Some(RedriveAllowPolicy::parse(value)?),
             "Policy" => {
-                if !value.is_empty()
-                    && serde_json::from_str::<serde_json::Map<_, _>>(value).is_err()
-                {
+                if !value.is_empty() && serde_json::from_str::<serde_json::Map<_, _>>(value).is_err() {
                     return Err(bad_value(name));
                 }
                 self.set_inert("Policy", value);
@@ -141,10 +136,7 @@ impl Settings {
         all.insert("DelaySeconds", self.delay_s.to_string());
         all.insert("MaximumMessageSize", self.max_message_bytes.to_string());
         all.insert("MessageRetentionPeriod", self.retention_s.to_string());
-        all.insert(
-            "ReceiveMessageWaitTimeSeconds",
-            self.receive_wait_s.to_string(),
-        );
+        all.insert("ReceiveMessageWaitTimeSeconds", self.receive_wait_s.to_string());
         if let Some(policy) = &self.redrive {
             all.insert("RedrivePolicy", policy.render());
         }
@@ -152,21 +144,10 @@ impl Settings {
             all.insert("RedriveAllowPolicy", policy.render());
         }
         if self.fifo {
-            let scope = if self.deduplication_per_group {
-                "messageGroup"
-            } else {
-                "queue"
-            };
-            let limit = if self.throughput_per_group {
-                "perMessageGroupId"
-            } else {
-                "perQueue"
-            };
+            let scope = if self.deduplication_per_group { "messageGroup" } else { "queue" };
+            let limit = if self.throughput_per_group { "perMessageGroupId" } else { "perQueue" };
             all.insert("FifoQueue", "true".to_owned());
-            all.insert(
-                "ContentBasedDeduplication",
-                self.content_based_deduplication.to_string(),
-            );
+            all.insert("ContentBasedDeduplication", self.content_based_deduplication.to_string());
             all.insert("DeduplicationScope", scope.to_owned());
             all.insert("FifoThroughputLimit", limit.to_owned());
         }
@@ -180,11 +161,7 @@ fn bad_value(name: &str) -> SqsError {
 }
 
 fn number(name: &str, value: &str, min: i64, max: i64) -> Result<i64, SqsError> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| (min..=max).contains(number))
-        .ok_or_else(|| bad_value(name))
+    value.parse().ok().filter(|number| (min..=max).contains(number)).ok_or_else(|| bad_value(name))
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, SqsError> {
@@ -200,11 +177,7 @@ fn one_of(name: &str, value: &str, no: &str, yes: &str) -> Result<bool, SqsError
     if value == yes {
         return Ok(true);
     }
-    if value == no {
-        Ok(false)
-    } else {
-        Err(bad_value(name))
-    }
+    if value == no { Ok(false) } else { Err(bad_value(name)) }
 }
 
 #[cfg(test)]
@@ -221,55 +194,26 @@ mod tests {
         for (name, good, bad) in [
             ("VisibilityTimeout", ["0", "43200"], ["-1", "43201"]),
             ("DelaySeconds", ["0", "900"], ["", "901"]),
-            (
-                "MaximumMessageSize",
-                ["1024", "1048576"],
-                ["1023", "1048577"],
-            ),
-            (
-                "MessageRetentionPeriod",
-                ["60", "1209600"],
-                ["59", "1209601"],
-            ),
+            ("MaximumMessageSize", ["1024", "1048576"], ["1023", "1048577"]),
+            ("MessageRetentionPeriod", ["60", "1209600"], ["59", "1209601"]),
             ("ReceiveMessageWaitTimeSeconds", ["0", "20"], ["1.5", "21"]),
         ] {
             for value in good {
                 assert_eq!(with(name, value).unwrap().render()[name], value);
             }
             for value in bad {
-                assert_eq!(
-                    with(name, value).unwrap_err().kind,
-                    ErrorKind::InvalidAttributeValue,
-                    "{name}"
-                );
+                assert_eq!(with(name, value).unwrap_err().kind, ErrorKind::InvalidAttributeValue, "{name}");
             }
         }
-        assert_eq!(
-            with("Bogus", "1").unwrap_err().kind,
-            ErrorKind::InvalidAttributeName
-        );
-        assert_eq!(
-            with("ContentBasedDeduplication", "true").unwrap_err().kind,
-            ErrorKind::InvalidAttributeName
-        );
+        assert_eq!(with("Bogus", "1").unwrap_err().kind, ErrorKind::InvalidAttributeName);
+        assert_eq!(with("ContentBasedDeduplication", "true").unwrap_err().kind, ErrorKind::InvalidAttributeName);
     }
 
     #[test]
     fn policies_are_checked() {
         let good = r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":"3"}"#;
-        assert_eq!(
-            with("RedrivePolicy", good)
-                .unwrap()
-                .redrive
-                .unwrap()
-                .max_receive_count,
-            3
-        );
-        for bad in [
-            "x",
-            "{}",
-            r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":0}"#,
-        ] {
+        assert_eq!(with("RedrivePolicy", good).unwrap().redrive.unwrap().max_receive_count, 3);
+        for bad in ["x", "{}", r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":0}"#] {
             assert!(with("RedrivePolicy", bad).is_err(), "{bad}");
         }
         assert!(with("RedriveAllowPolicy", r#"{"redrivePermission":"byQueue"}"#).is_err());

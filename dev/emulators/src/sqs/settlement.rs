@@ -47,15 +47,10 @@ impl MessageStore {
             ));
         };
         let (until_ms, since_ms) = match entry.state {
-            State::InFlight { until_ms, since_ms } if entry.delivery == handle.delivery => {
-                (until_ms, since_ms)
-            }
+            State::InFlight { until_ms, since_ms } if entry.delivery == handle.delivery => (until_ms, since_ms),
             // Visible again, or in flight for someone else: a stale handle must not move it.
             _ => {
-                return Err(SqsError::new(
-                    ErrorKind::MessageNotInflight,
-                    "The specified message isn't in flight.",
-                ));
+                return Err(SqsError::new(ErrorKind::MessageNotInflight, "The specified message isn't in flight."));
             }
         };
         if timeout_ms == 0 {
@@ -70,10 +65,7 @@ impl MessageStore {
                 "Total VisibilityTimeout for the message is beyond the limit [43200 seconds].",
             ));
         }
-        entry.state = State::InFlight {
-            until_ms: new_until_ms,
-            since_ms,
-        };
+        entry.state = State::InFlight { until_ms: new_until_ms, since_ms };
         self.pending.remove(&(until_ms, handle.sequence));
         self.pending.insert((new_until_ms, handle.sequence));
         Ok(())

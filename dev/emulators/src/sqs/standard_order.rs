@@ -27,9 +27,6 @@ impl StandardOrder {
 
     /// The message at `position` of those waiting (0 is the head).
     pub(crate) fn pick(&self, position: usize) -> Option<u64> {
-        self.visible
-            .iter()
-            .nth(position)
-            .map(|(_, sequence)| *sequence)
+        self.visible.iter().nth(position).map(|(_, sequence)| *sequence)
     }
 }

@@ -37,12 +37,7 @@ fn recount(store: &MessageStore) -> QueueDepth {
 
 fn run(fifo: bool, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let faults = FaultControl::new(SqsFaults {
-        duplicate_delivery: 0.1,
-        reorder: 0.3,
-        seed,
-        ..SqsFaults::default()
-    });
+    let faults = FaultControl::new(SqsFaults { duplicate_delivery: 0.1, reorder: 0.3, seed, ..SqsFaults::default() });
     let mut store = MessageStore::new(1, fifo);
     let mut held: Vec<Delivered> = Vec::new();
     let mut now_ms = 1_000_000;
@@ -52,12 +47,7 @@ fn run(fifo: bool, seed: u64) {
         match random.u8(0..10) {
             0..=3 => {
                 let delay_ms = if random.bool() { 0 } else { random.i64(0..300) };
-                store.send(
-                    now_ms,
-                    message(fifo.then(|| random.u32(0..5))),
-                    delay_ms,
-                    None,
-                );
+                store.send(now_ms, message(fifo.then(|| random.u32(0..5))), delay_ms, None);
             }
             4..=6 => {
                 let rules = DeliveryRules {
@@ -70,11 +60,7 @@ fn run(fifo: bool, seed: u64) {
                 let delivery = store.receive(now_ms, &rules);
                 let found = !delivery.delivered.is_empty() || !delivery.dead.is_empty();
                 assert_eq!(found, receivable, "seed {seed} step {step}");
-                let once: HashSet<_> = delivery
-                    .delivered
-                    .iter()
-                    .map(|one| one.handle.sequence)
-                    .collect();
+                let once: HashSet<_> = delivery.delivered.iter().map(|one| one.handle.sequence).collect();
                 assert_eq!(once.len(), delivery.delivered.len(), "twice in one answer");
                 held.extend(delivery.delivered);
             }
@@ -126,17 +112,10 @@ fn a_fifo_group_is_delivered_in_order_with_one_batch_in_flight() {
             faults: &faults,
         };
         let batches = [store.receive(0, &rules), store.receive(0, &rules)];
-        let groups = batches.each_ref().map(|batch| {
-            batch
-                .delivered
-                .iter()
-                .map(|one| one.message.group_id.clone())
-                .collect::<HashSet<_>>()
-        });
-        assert!(
-            groups[0].is_disjoint(&groups[1]),
-            "a group with a message in flight was delivered"
-        );
+        let groups = batches
+            .each_ref()
+            .map(|batch| batch.delivered.iter().map(|one| one.message.group_id.clone()).collect::<HashSet<_>>());
+        assert!(groups[0].is_disjoint(&groups[1]), "a group with a message in flight was delivered");
         for one in batches.into_iter().flat_map(|batch| batch.delivered) {
             let before = last.insert(one.message.group_id.clone(), one.handle.sequence);
             assert!(before < Some(one.handle.sequence), "out of order");

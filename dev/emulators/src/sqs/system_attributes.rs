@@ -38,21 +38,13 @@ impl SystemAttributes {
         Ok(Self(bits))
     }
 
-    pub(crate) fn render(
-        self,
-        delivered: &Delivered,
-        fifo: bool,
-        sender_id: &str,
-    ) -> BTreeMap<&'static str, String> {
+    pub(crate) fn render(self, delivered: &Delivered, fifo: bool, sender_id: &str) -> BTreeMap<&'static str, String> {
         let message = &delivered.message;
         let value = |name| match name {
             "AWSTraceHeader" => message.trace_header.clone(),
             "ApproximateFirstReceiveTimestamp" => Some(delivered.first_received_ms.to_string()),
             "ApproximateReceiveCount" => Some(delivered.receive_count.to_string()),
-            "DeadLetterQueueSourceArn" => delivered
-                .dead_letter_source
-                .as_ref()
-                .map(ToString::to_string),
+            "DeadLetterQueueSourceArn" => delivered.dead_letter_source.as_ref().map(ToString::to_string),
             "MessageDeduplicationId" => message.deduplication_id.clone(),
             "MessageGroupId" => message.group_id.as_ref().map(ToString::to_string),
             "SenderId" => Some(sender_id.to_owned()),
@@ -60,12 +52,7 @@ impl SystemAttributes {
             "SequenceNumber" => fifo.then(|| sequence_number(delivered.handle.sequence)),
             _ => None,
         };
-        let chosen = NAMES
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.0 & (1 << index) != 0);
-        chosen
-            .filter_map(|(_, name)| value(*name).map(|value| (*name, value)))
-            .collect()
+        let chosen = NAMES.iter().enumerate().filter(|(index, _)| self.0 & (1 << index) != 0);
+        chosen.filter_map(|(_, name)| value(*name).map(|value| (*name, value))).collect()
     }
 }

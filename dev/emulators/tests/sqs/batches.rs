@@ -5,11 +5,7 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 fn ids(list: &Value) -> Vec<&str> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .map(|entry| entry["Id"].as_str().unwrap())
-        .collect()
+    list.as_array().into_iter().flatten().map(|entry| entry["Id"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -23,28 +19,10 @@ async fn sends_fail_one_by_one() {
         {"Id": "d"},
         {"Id": "e", "MessageBody": "3", "DelaySeconds": 900},
     ]);
-    let answer = world
-        .call(
-            "SendMessageBatch",
-            json!({"QueueUrl": url, "Entries": entries}),
-        )
-        .await
-        .ok();
+    let answer = world.call("SendMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await.ok();
     assert_eq!(ids(&answer["Successful"]), ["a", "e"]);
-    let failed: Vec<_> = answer["Failed"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| &entry["Code"])
-        .collect();
-    assert_eq!(
-        failed,
-        [
-            "InvalidParameterValue",
-            "InvalidMessageContents",
-            "MissingParameter"
-        ]
-    );
+    let failed: Vec<_> = answer["Failed"].as_array().unwrap().iter().map(|entry| &entry["Code"]).collect();
+    assert_eq!(failed, ["InvalidParameterValue", "InvalidMessageContents", "MissingParameter"]);
     assert_eq!(answer["Failed"][0]["SenderFault"], true);
     assert_eq!(world.depth("q"), (1, 0, 1));
 }
@@ -60,17 +38,8 @@ async fn deletes_and_changes_fail_one_by_one() {
         {"Id": "bad", "ReceiptHandle": "garbage", "VisibilityTimeout": 0},
         {"Id": "missing", "ReceiptHandle": messages[1]["ReceiptHandle"]},
     ]);
-    let answer = world
-        .call(
-            "ChangeMessageVisibilityBatch",
-            json!({"QueueUrl": url, "Entries": entries}),
-        )
-        .await
-        .ok();
-    assert_eq!(
-        (ids(&answer["Successful"]), ids(&answer["Failed"])),
-        (vec!["0"], vec!["bad", "missing"])
-    );
+    let answer = world.call("ChangeMessageVisibilityBatch", json!({"QueueUrl": url, "Entries": entries})).await.ok();
+    assert_eq!((ids(&answer["Successful"]), ids(&answer["Failed"])), (vec!["0"], vec!["bad", "missing"]));
     assert_eq!(world.depth("q"), (1, 2, 0));
 
     let entries = json!([
@@ -78,16 +47,7 @@ async fn deletes_and_changes_fail_one_by_one() {
         {"Id": "bad", "ReceiptHandle": "garbage"},
         {"Id": "1", "ReceiptHandle": messages[1]["ReceiptHandle"]},
     ]);
-    let answer = world
-        .call(
-            "DeleteMessageBatch",
-            json!({"QueueUrl": url, "Entries": entries}),
-        )
-        .await
-        .ok();
-    assert_eq!(
-        (ids(&answer["Successful"]), ids(&answer["Failed"])),
-        (vec!["0", "1"], vec!["bad"])
-    );
+    let answer = world.call("DeleteMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await.ok();
+    assert_eq!((ids(&answer["Successful"]), ids(&answer["Failed"])), (vec!["0", "1"], vec!["bad"]));
     assert_eq!(world.sqs.message_count(), 1);
 }

@@ -11,23 +11,13 @@ async fn sixteen_receivers_share_400_messages() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;
     for batch in 0..40 {
-        let entries: Vec<_> = (0..10)
-            .map(|n| json!({"Id": n.to_string(), "MessageBody": format!("{batch}-{n}")}))
-            .collect();
-        world
-            .call(
-                "SendMessageBatch",
-                json!({"QueueUrl": url, "Entries": entries}),
-            )
-            .await
-            .ok();
+        let entries: Vec<_> =
+            (0..10).map(|n| json!({"Id": n.to_string(), "MessageBody": format!("{batch}-{n}")})).collect();
+        world.call("SendMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await.ok();
     }
     let receivers: Vec<_> = (0..16)
         .map(|_| {
-            let (base_url, body) = (
-                world.sqs.url().to_owned(),
-                json!({"QueueUrl": url, "MaxNumberOfMessages": 3}),
-            );
+            let (base_url, body) = (world.sqs.url().to_owned(), json!({"QueueUrl": url, "MaxNumberOfMessages": 3}));
             tokio::spawn(async move {
                 let mut got = Vec::new();
                 loop {
@@ -35,11 +25,7 @@ async fn sixteen_receivers_share_400_messages() {
                     let Some(messages) = answer["Messages"].as_array() else {
                         return got;
                     };
-                    got.extend(
-                        messages
-                            .iter()
-                            .map(|message| message["Body"].as_str().unwrap().to_owned()),
-                    );
+                    got.extend(messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()));
                 }
             })
         })
@@ -77,10 +63,7 @@ async fn nothing_is_lost_between_senders_and_long_polls() {
         .collect();
     let senders: Vec<_> = (0..4)
         .map(|_| {
-            let (base_url, body) = (
-                world.sqs.url().to_owned(),
-                json!({"QueueUrl": url, "MessageBody": "m"}),
-            );
+            let (base_url, body) = (world.sqs.url().to_owned(), json!({"QueueUrl": url, "MessageBody": "m"}));
             tokio::spawn(async move {
                 for _ in 0..50 {
                     call(&base_url, "SendMessage", &body).await.unwrap().ok();
@@ -106,30 +89,15 @@ async fn nothing_is_lost_between_senders_and_long_polls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letter_queues_of_one_another_do_not_lock_up() {
     let world = World::new().await;
-    let (a, b) = (
-        world.queue("a", json!({})).await,
-        world.queue("b", json!({})).await,
-    );
+    let (a, b) = (world.queue("a", json!({})).await, world.queue("b", json!({})).await);
     for (url, other) in [(&a, &b), (&b, &a)] {
-        let policy = json!({"deadLetterTargetArn": world.arn(other).await, "maxReceiveCount": 1})
-            .to_string();
+        let policy = json!({"deadLetterTargetArn": world.arn(other).await, "maxReceiveCount": 1}).to_string();
         let attributes = json!({"RedrivePolicy": policy, "VisibilityTimeout": "0"});
-        world
-            .call(
-                "SetQueueAttributes",
-                json!({"QueueUrl": url, "Attributes": attributes}),
-            )
-            .await
-            .ok();
+        world.call("SetQueueAttributes", json!({"QueueUrl": url, "Attributes": attributes})).await.ok();
         world.send_all(url, (0..10).map(|n| n.to_string())).await;
     }
     let receivers: Vec<_> = [&a, &b, &a, &b]
-        .map(|url| {
-            (
-                world.sqs.url().to_owned(),
-                json!({"QueueUrl": url, "MaxNumberOfMessages": 10}),
-            )
-        })
+        .map(|url| (world.sqs.url().to_owned(), json!({"QueueUrl": url, "MaxNumberOfMessages": 10})))
         .into_iter()
         .map(|(base_url, body): (String, Value)| {
             tokio::spawn(async move {

@@ -45,15 +45,11 @@ async fn messages_come_in_the_order_they_became_visible() {
 #[tokio::test]
 async fn old_messages_vanish_in_every_state() {
     let world = World::new().await;
-    let url = world
-        .queue("q", json!({"MessageRetentionPeriod": "60"}))
-        .await;
+    let url = world.queue("q", json!({"MessageRetentionPeriod": "60"})).await;
     world.send_all(&url, ["1".into(), "2".into()]).await;
     let delayed = json!({"QueueUrl": url, "MessageBody": "3", "DelaySeconds": 900});
     world.call("SendMessage", delayed).await.ok();
-    world
-        .receive_with(&url, json!({"VisibilityTimeout": 600}))
-        .await;
+    world.receive_with(&url, json!({"VisibilityTimeout": 600})).await;
     assert_eq!(world.depth("q"), (1, 1, 1));
     world.advance_ms(59_999);
     assert_eq!(world.sqs.message_count(), 3);
@@ -83,35 +79,20 @@ async fn contents_and_digests_come_back() {
         .await
         .ok();
     assert_eq!(sent["MD5OfMessageBody"], "f96b697d7cb7938d525a2f31aaf161d0");
-    assert_eq!(
-        sent["MD5OfMessageAttributes"],
-        "235c5c510d26fb653d073faed50ae77c"
-    );
+    assert_eq!(sent["MD5OfMessageAttributes"], "235c5c510d26fb653d073faed50ae77c");
     assert!(sent["MD5OfMessageSystemAttributes"].is_string());
 
     let message = &world.receive(&url).await[0];
     assert_eq!(message["MessageId"], sent["MessageId"]);
     assert_eq!(message["MD5OfBody"], sent["MD5OfMessageBody"]);
-    assert_eq!(
-        message["MD5OfMessageAttributes"],
-        sent["MD5OfMessageAttributes"]
-    );
-    assert_eq!(
-        message["MessageAttributes"]["timestamp"]["StringValue"],
-        "1493147359900"
-    );
+    assert_eq!(message["MD5OfMessageAttributes"], sent["MD5OfMessageAttributes"]);
+    assert_eq!(message["MessageAttributes"]["timestamp"]["StringValue"], "1493147359900");
     let attributes = &message["Attributes"];
     assert_eq!(attributes["SentTimestamp"], START_MS.to_string());
-    assert_eq!(
-        attributes["ApproximateFirstReceiveTimestamp"],
-        START_MS.to_string()
-    );
+    assert_eq!(attributes["ApproximateFirstReceiveTimestamp"], START_MS.to_string());
     assert_eq!(attributes["ApproximateReceiveCount"], "1");
     assert_eq!(attributes["MessageGroupId"], "tenant");
-    assert_eq!(
-        attributes["AWSTraceHeader"],
-        "Root=1-5759e988-bd862e3fe1be46a994272793"
-    );
+    assert_eq!(attributes["AWSTraceHeader"], "Root=1-5759e988-bd862e3fe1be46a994272793");
 }
 
 #[tokio::test]
@@ -121,13 +102,7 @@ async fn only_the_attributes_asked_for_come_back() {
     let text = json!({"DataType": "String", "StringValue": "v"});
     let binary = json!({"DataType": "Binary.png", "BinaryValue": "AP8="});
     let attributes = json!({"a": text, "app.one": text, "app.two": binary});
-    world
-        .call(
-            "SendMessage",
-            json!({"QueueUrl": url, "MessageBody": "x", "MessageAttributes": attributes}),
-        )
-        .await
-        .ok();
+    world.call("SendMessage", json!({"QueueUrl": url, "MessageBody": "x", "MessageAttributes": attributes})).await.ok();
     for (wanted, names) in [
         (json!([]), vec![]),
         (json!(["a", "nope"]), vec!["a"]),
@@ -136,20 +111,9 @@ async fn only_the_attributes_asked_for_come_back() {
     ] {
         let body = json!({"QueueUrl": url, "MessageAttributeNames": wanted});
         let message = world.call("ReceiveMessage", body).await.ok()["Messages"][0].take();
-        let found = message["MessageAttributes"]
-            .as_object()
-            .into_iter()
-            .flatten();
-        assert_eq!(
-            found.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-            names,
-            "{wanted}"
-        );
-        assert_eq!(
-            message["MD5OfMessageAttributes"].is_string(),
-            !names.is_empty(),
-            "{wanted}"
-        );
+        let found = message["MessageAttributes"].as_object().into_iter().flatten();
+        assert_eq!(found.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names, "{wanted}");
+        assert_eq!(message["MD5OfMessageAttributes"].is_string(), !names.is_empty(), "{wanted}");
         assert!(message["Attributes"].is_null(), "not asked for");
     }
 }

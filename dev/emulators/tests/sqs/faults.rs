@@ -13,22 +13,11 @@ async fn throttling_and_outages_have_no_effect_on_the_queue() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;
     let send = json!({"QueueUrl": url, "MessageBody": "m"});
-    world.sqs.faults().set(SqsFaults {
-        throttle: 1.0,
-        ..SqsFaults::default()
-    });
+    world.sqs.faults().set(SqsFaults { throttle: 1.0, ..SqsFaults::default() });
     let answer = world.call("SendMessage", send.clone()).await;
     assert_eq!((answer.status, answer.code()), (400, "RequestThrottled"));
-    assert!(
-        answer.body["__type"]
-            .as_str()
-            .unwrap()
-            .ends_with("#ThrottlingException")
-    );
-    world.sqs.faults().set(SqsFaults {
-        unavailable: 1.0,
-        ..SqsFaults::default()
-    });
+    assert!(answer.body["__type"].as_str().unwrap().ends_with("#ThrottlingException"));
+    world.sqs.faults().set(SqsFaults { unavailable: 1.0, ..SqsFaults::default() });
     let answer = world.call("SendMessage", send.clone()).await;
     assert_eq!((answer.status, answer.code()), (503, "ServiceUnavailable"));
     world.sqs.faults().set(SqsFaults::default());
@@ -41,20 +30,10 @@ async fn throttling_and_outages_have_no_effect_on_the_queue() {
 async fn a_lost_answer_leaves_its_effect() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;
-    world.sqs.faults().set(SqsFaults {
-        lost_answer: 1.0,
-        seed: 1,
-        ..SqsFaults::default()
-    });
+    world.sqs.faults().set(SqsFaults { lost_answer: 1.0, seed: 1, ..SqsFaults::default() });
     let mut dropped = 0;
     for n in 0..20 {
-        match world
-            .try_call(
-                "SendMessage",
-                json!({"QueueUrl": url, "MessageBody": n.to_string()}),
-            )
-            .await
-        {
+        match world.try_call("SendMessage", json!({"QueueUrl": url, "MessageBody": n.to_string()})).await {
             None => dropped += 1,
             Some(answer) => assert_eq!(answer.status, 500),
         }
@@ -65,10 +44,7 @@ async fn a_lost_answer_leaves_its_effect() {
 
 #[tokio::test]
 async fn duplicates_are_delivered_while_the_first_is_in_flight_and_after_its_end() {
-    let faults = SqsFaults {
-        duplicate_delivery: 1.0,
-        ..SqsFaults::default()
-    };
+    let faults = SqsFaults { duplicate_delivery: 1.0, ..SqsFaults::default() };
     let world = World::with_faults(faults).await;
     let url = world.queue("q", json!({})).await;
     let sent = world.send(&url, "m").await;
@@ -78,11 +54,7 @@ async fn duplicates_are_delivered_while_the_first_is_in_flight_and_after_its_end
     let second = world.receive(&url).await;
     assert_eq!(second[0]["MessageId"], sent["MessageId"]);
     world.delete(&url, &second[0]).await.ok();
-    assert_eq!(
-        world.sqs.message_count(),
-        0,
-        "one duplicate each, so queues run dry"
-    );
+    assert_eq!(world.sqs.message_count(), 0, "one duplicate each, so queues run dry");
 }
 
 #[tokio::test]
@@ -90,18 +62,10 @@ async fn reordering_loses_and_repeats_nothing() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;
     world.send_all(&url, (0..50).map(|n| n.to_string())).await;
-    world.sqs.faults().set(SqsFaults {
-        reorder: 1.0,
-        seed: 7,
-        ..SqsFaults::default()
-    });
+    world.sqs.faults().set(SqsFaults { reorder: 1.0, seed: 7, ..SqsFaults::default() });
     let mut order = Vec::new();
     for _ in 0..5 {
-        order.extend(
-            bodies(&world.receive(&url).await)
-                .into_iter()
-                .map(str::to_owned),
-        );
+        order.extend(bodies(&world.receive(&url).await).into_iter().map(str::to_owned));
     }
     assert_ne!(order, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_eq!(order.iter().collect::<HashSet<_>>().len(), 50);
@@ -111,11 +75,7 @@ async fn reordering_loses_and_repeats_nothing() {
 async fn the_seed_decides() {
     let mut runs = Vec::new();
     for seed in [1, 1, 2] {
-        let faults = SqsFaults {
-            throttle: 0.5,
-            seed,
-            ..SqsFaults::default()
-        };
+        let faults = SqsFaults { throttle: 0.5, seed, ..SqsFaults::default() };
         let world = World::with_faults(faults).await;
         let mut run = Vec::new();
         for _ in 0..40 {
@@ -129,21 +89,12 @@ async fn the_seed_decides() {
 
 #[tokio::test]
 async fn short_polls_may_miss_messages_and_long_polls_do_not() {
-    let faults = SqsFaults {
-        empty_short_poll: 1.0,
-        ..SqsFaults::default()
-    };
+    let faults = SqsFaults { empty_short_poll: 1.0, ..SqsFaults::default() };
     let world = World::with_faults(faults).await;
     let url = world.queue("q", json!({})).await;
     world.send(&url, "m").await;
     assert!(world.receive(&url).await.is_empty());
-    assert_eq!(
-        world
-            .receive_with(&url, json!({"WaitTimeSeconds": 1}))
-            .await
-            .len(),
-        1
-    );
+    assert_eq!(world.receive_with(&url, json!({"WaitTimeSeconds": 1})).await.len(), 1);
 }
 
 #[tokio::test]
@@ -152,10 +103,7 @@ async fn counts_lag() {
     let url = world.queue("q", json!({})).await;
     world.send(&url, "1").await;
     let lag = Some(Duration::from_secs(60));
-    world.sqs.faults().set(SqsFaults {
-        lagging_counts: lag,
-        ..SqsFaults::default()
-    });
+    world.sqs.faults().set(SqsFaults { lagging_counts: lag, ..SqsFaults::default() });
     world.send(&url, "2").await;
     world.advance_ms(30_000);
     world.send(&url, "3").await;
@@ -173,21 +121,14 @@ async fn counts_lag() {
 #[tokio::test]
 async fn a_new_queue_takes_its_time() {
     let delay = Duration::from_secs(1);
-    let faults = SqsFaults {
-        new_queue_delay: delay,
-        ..SqsFaults::default()
-    };
+    let faults = SqsFaults { new_queue_delay: delay, ..SqsFaults::default() };
     let world = World::with_faults(faults).await;
     let url = world.queue("q", json!({})).await;
     world.advance_ms(999);
-    for (action, body) in [
-        ("SendMessage", json!({"QueueUrl": url, "MessageBody": "m"})),
-        ("GetQueueUrl", json!({"QueueName": "q"})),
-    ] {
-        assert_eq!(
-            world.call(action, body).await.code(),
-            "AWS.SimpleQueueService.NonExistentQueue"
-        );
+    for (action, body) in
+        [("SendMessage", json!({"QueueUrl": url, "MessageBody": "m"})), ("GetQueueUrl", json!({"QueueName": "q"}))]
+    {
+        assert_eq!(world.call(action, body).await.code(), "AWS.SimpleQueueService.NonExistentQueue");
     }
     world.advance_ms(1);
     world.send(&url, "m").await;
@@ -197,10 +138,7 @@ async fn a_new_queue_takes_its_time() {
 async fn latency_delays_the_answer_in_real_time() {
     let world = World::new().await;
     let latency = Duration::from_millis(20);
-    world.sqs.faults().set(SqsFaults {
-        latency,
-        ..SqsFaults::default()
-    });
+    world.sqs.faults().set(SqsFaults { latency, ..SqsFaults::default() });
     assert_eq!(world.sqs.faults().current().latency, latency);
     let start = std::time::Instant::now();
     world.call("ListQueues", json!({})).await.ok();

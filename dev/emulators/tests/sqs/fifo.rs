@@ -28,18 +28,10 @@ async fn groups_keep_their_order_and_block_one_another_not() {
     }
     let first = world.receive_with(&url, json!({})).await;
     assert_eq!(bodies(&first), ["a1"]);
-    assert_eq!(
-        bodies(&world.receive(&url).await),
-        ["b1"],
-        "group a is blocked"
-    );
+    assert_eq!(bodies(&world.receive(&url).await), ["b1"], "group a is blocked");
     world.delete(&url, &first[0]).await.ok();
     let rest = world.receive(&url).await;
-    assert_eq!(
-        bodies(&rest),
-        ["a2", "a3"],
-        "one receive may take several of a group"
-    );
+    assert_eq!(bodies(&rest), ["a2", "a3"], "one receive may take several of a group");
     // The group stays blocked until both are settled, and the older one comes first.
     world.change_visibility(&url, &rest[0], 0).await.ok();
     assert!(world.receive(&url).await.is_empty());
@@ -64,33 +56,17 @@ async fn duplicates_are_known_for_five_minutes() {
     let world = World::new().await;
     let url = fifo(&world, json!({})).await;
     let first = send(&world, &url, "m", "g", "id").await;
-    assert!(
-        first["SequenceNumber"]
-            .as_str()
-            .unwrap()
-            .parse::<u128>()
-            .unwrap()
-            > 0
-    );
+    assert!(first["SequenceNumber"].as_str().unwrap().parse::<u128>().unwrap() > 0);
     let message = world.receive(&url).await.remove(0);
-    assert_eq!(
-        message["Attributes"]["SequenceNumber"],
-        first["SequenceNumber"]
-    );
+    assert_eq!(message["Attributes"]["SequenceNumber"], first["SequenceNumber"]);
     assert_eq!(message["Attributes"]["MessageDeduplicationId"], "id");
     world.delete(&url, &message).await.ok();
     world.advance_ms(299_999);
     let again = send(&world, &url, "m", "g", "id").await;
-    assert_eq!(
-        (&again["MessageId"], &again["SequenceNumber"]),
-        (&first["MessageId"], &first["SequenceNumber"])
-    );
+    assert_eq!((&again["MessageId"], &again["SequenceNumber"]), (&first["MessageId"], &first["SequenceNumber"]));
     assert_eq!(world.sqs.message_count(), 0);
     world.advance_ms(1);
-    assert_ne!(
-        send(&world, &url, "m", "g", "id").await["MessageId"],
-        first["MessageId"]
-    );
+    assert_ne!(send(&world, &url, "m", "g", "id").await["MessageId"], first["MessageId"]);
     assert_eq!(world.sqs.message_count(), 1);
 }
 
@@ -131,19 +107,11 @@ async fn the_queue_delay_keeps_the_order() {
 async fn a_fifo_dead_letter_frees_its_group() {
     let world = World::new().await;
     let dead = world.queue("dead.fifo", json!({"FifoQueue": "true"})).await;
-    let policy =
-        json!({"deadLetterTargetArn": world.arn(&dead).await, "maxReceiveCount": 1}).to_string();
-    let url = fifo(
-        &world,
-        json!({"VisibilityTimeout": "1", "RedrivePolicy": policy}),
-    )
-    .await;
+    let policy = json!({"deadLetterTargetArn": world.arn(&dead).await, "maxReceiveCount": 1}).to_string();
+    let url = fifo(&world, json!({"VisibilityTimeout": "1", "RedrivePolicy": policy})).await;
     send(&world, &url, "poison", "g", "1").await;
     send(&world, &url, "good", "g", "2").await;
-    assert_eq!(
-        bodies(&world.receive_with(&url, json!({})).await),
-        ["poison"]
-    );
+    assert_eq!(bodies(&world.receive_with(&url, json!({})).await), ["poison"]);
     world.advance_ms(1_000);
     assert_eq!(bodies(&world.receive(&url).await), ["good"]);
     assert_eq!(bodies(&world.receive(&dead).await), ["poison"]);

@@ -38,10 +38,7 @@ async fn the_clock_wakes_long_polls() {
     // Waits for a visibility timeout.
     let poll = world.waiting_poll(&url, 20).await;
     world.advance_ms(20_000);
-    assert!(
-        finish(poll).await.ok()["Messages"].is_null(),
-        "hidden for 30 s"
-    );
+    assert!(finish(poll).await.ok()["Messages"].is_null(), "hidden for 30 s");
     let poll = world.waiting_poll(&url, 20).await;
     world.advance_ms(5_000);
     assert_eq!(finish(poll).await.ok()["Messages"][0]["Body"], "d");
@@ -55,13 +52,7 @@ async fn the_watch_for_the_next_message_is_handed_on() {
     // then hangs up, and the second has to take over.
     let first = world.waiting_poll(&url, 20).await;
     let second = world.waiting_poll(&url, 20).await;
-    world
-        .call(
-            "SendMessage",
-            json!({"QueueUrl": url, "MessageBody": "late", "DelaySeconds": 5}),
-        )
-        .await
-        .ok();
+    world.call("SendMessage", json!({"QueueUrl": url, "MessageBody": "late", "DelaySeconds": 5})).await.ok();
     first.abort();
     while world.sqs.waiting_polls() > 1 {
         tokio::task::yield_now().await;
@@ -78,25 +69,15 @@ async fn one_batch_feeds_many_polls() {
     for _ in 0..16 {
         polls.push(world.waiting_poll(&url, 20).await);
     }
-    let entries: Vec<_> = (0..10)
-        .map(|n| json!({"Id": n.to_string(), "MessageBody": "x"}))
-        .collect();
-    world
-        .call(
-            "SendMessageBatch",
-            json!({"QueueUrl": url, "Entries": entries}),
-        )
-        .await
-        .ok();
+    let entries: Vec<_> = (0..10).map(|n| json!({"Id": n.to_string(), "MessageBody": "x"})).collect();
+    world.call("SendMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await.ok();
     while world.sqs.waiting_polls() > 6 {
         tokio::task::yield_now().await;
     }
     world.advance_ms(20_000);
     let mut received = 0;
     for poll in polls {
-        received += finish(poll).await.ok()["Messages"]
-            .as_array()
-            .map_or(0, Vec::len);
+        received += finish(poll).await.ok()["Messages"].as_array().map_or(0, Vec::len);
     }
     assert_eq!(received, 10);
 }
@@ -106,14 +87,8 @@ async fn a_poll_ends_with_its_queue_its_client_or_the_emulator() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;
     let poll = world.waiting_poll(&url, 20).await;
-    world
-        .call("DeleteQueue", json!({"QueueUrl": url}))
-        .await
-        .ok();
-    assert_eq!(
-        finish(poll).await.code(),
-        "AWS.SimpleQueueService.NonExistentQueue"
-    );
+    world.call("DeleteQueue", json!({"QueueUrl": url})).await.ok();
+    assert_eq!(finish(poll).await.code(), "AWS.SimpleQueueService.NonExistentQueue");
 
     let url = world.queue("r", json!({})).await;
     let poll = world.waiting_poll(&url, 20).await;
@@ -123,10 +98,7 @@ async fn a_poll_ends_with_its_queue_its_client_or_the_emulator() {
     }
     let poll = world.waiting_poll(&url, 20).await;
     world.sqs.reset();
-    assert_eq!(
-        finish(poll).await.code(),
-        "AWS.SimpleQueueService.NonExistentQueue"
-    );
+    assert_eq!(finish(poll).await.code(), "AWS.SimpleQueueService.NonExistentQueue");
 
     let url = world.queue("s", json!({})).await;
     let poll = world.waiting_poll(&url, 20).await;
@@ -137,16 +109,10 @@ async fn a_poll_ends_with_its_queue_its_client_or_the_emulator() {
 #[tokio::test]
 async fn the_queue_can_make_every_poll_long() {
     let world = World::new().await;
-    let url = world
-        .queue("q", json!({"ReceiveMessageWaitTimeSeconds": "3"}))
-        .await;
+    let url = world.queue("q", json!({"ReceiveMessageWaitTimeSeconds": "3"})).await;
     let body = json!({"QueueUrl": url});
     let base_url = world.sqs.url().to_owned();
-    let poll = tokio::spawn(async move {
-        crate::world::call(&base_url, "ReceiveMessage", &body)
-            .await
-            .unwrap()
-    });
+    let poll = tokio::spawn(async move { crate::world::call(&base_url, "ReceiveMessage", &body).await.unwrap() });
     while world.sqs.waiting_polls() == 0 {
         tokio::task::yield_now().await;
     }

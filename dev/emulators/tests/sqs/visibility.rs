@@ -42,9 +42,7 @@ async fn visibility_can_be_shortened_and_extended() {
 #[tokio::test]
 async fn a_message_stays_hidden_twelve_hours_at_most() {
     let world = World::new().await;
-    let url = world
-        .queue("q", json!({"VisibilityTimeout": "43200"}))
-        .await;
+    let url = world.queue("q", json!({"VisibilityTimeout": "43200"})).await;
     world.send(&url, "m").await;
     let message = world.receive(&url).await.remove(0);
     world.change_visibility(&url, &message, 43_200).await.ok();
@@ -59,13 +57,7 @@ async fn counts_follow_the_messages() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;
     world.send_all(&url, (0..4).map(|n| n.to_string())).await;
-    world
-        .call(
-            "SendMessage",
-            json!({"QueueUrl": url, "MessageBody": "d", "DelaySeconds": 60}),
-        )
-        .await
-        .ok();
+    world.call("SendMessage", json!({"QueueUrl": url, "MessageBody": "d", "DelaySeconds": 60})).await.ok();
     let message = world.receive_with(&url, json!({})).await.remove(0);
     assert_eq!(world.counts(&url).await, ["3", "1", "1"]);
     assert_eq!(world.depth("q"), (3, 1, 1));
@@ -82,12 +74,7 @@ async fn a_receive_with_timeout_zero_hides_nothing() {
     let url = world.queue("q", json!({})).await;
     world.send(&url, "m").await;
     for count in ["1", "2", "3"] {
-        let messages = world
-            .receive_with(
-                &url,
-                json!({"VisibilityTimeout": 0, "MaxNumberOfMessages": 10}),
-            )
-            .await;
+        let messages = world.receive_with(&url, json!({"VisibilityTimeout": 0, "MaxNumberOfMessages": 10})).await;
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0]["Attributes"]["ApproximateReceiveCount"], count);
     }

@@ -30,12 +30,7 @@ impl Answer {
     /// The query-compatible code of an answer that must be an error.
     pub(crate) fn code(&self) -> &str {
         assert_ne!(self.status, 200, "{self:?}");
-        self.query_error
-            .as_deref()
-            .unwrap()
-            .split(';')
-            .next()
-            .unwrap()
+        self.query_error.as_deref().unwrap().split(';').next().unwrap()
     }
 }
 
@@ -55,9 +50,7 @@ pub(crate) async fn post(base_url: &str, headers: &str, body: &[u8]) -> Option<A
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let header = |name: &str| {
         let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.to_owned())
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     };
     Some(Answer {
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
@@ -80,15 +73,8 @@ impl World {
 
     pub(crate) async fn with_faults(faults: SqsFaults) -> Self {
         let clock = ManualClock::new(START_MS);
-        let options = SqsOptions {
-            clock: EmulatorClock::Manual(Arc::clone(&clock)),
-            faults,
-            ..SqsOptions::default()
-        };
-        Self {
-            sqs: Sqs::start(options).await.unwrap(),
-            clock,
-        }
+        let options = SqsOptions { clock: EmulatorClock::Manual(Arc::clone(&clock)), faults, ..SqsOptions::default() };
+        Self { sqs: Sqs::start(options).await.unwrap(), clock }
     }
 
     pub(crate) fn advance_ms(&self, ms: u64) {
@@ -107,10 +93,7 @@ impl World {
     /// Creates a queue; returns its URL.
     pub(crate) async fn queue(&self, name: &str, attributes: Value) -> String {
         let body = json!({"QueueName": name, "Attributes": attributes});
-        self.call("CreateQueue", body).await.ok()["QueueUrl"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.call("CreateQueue", body).await.ok()["QueueUrl"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn arn(&self, url: &str) -> String {
@@ -125,25 +108,13 @@ impl World {
 
     /// The counts that clients see: visible, in flight, delayed.
     pub(crate) async fn counts(&self, url: &str) -> [String; 3] {
-        let answer = self
-            .call(
-                "GetQueueAttributes",
-                json!({"QueueUrl": url, "AttributeNames": ["All"]}),
-            )
-            .await
-            .ok();
-        ["", "NotVisible", "Delayed"].map(|kind| {
-            answer["Attributes"][format!("ApproximateNumberOfMessages{kind}")]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
+        let answer = self.call("GetQueueAttributes", json!({"QueueUrl": url, "AttributeNames": ["All"]})).await.ok();
+        ["", "NotVisible", "Delayed"]
+            .map(|kind| answer["Attributes"][format!("ApproximateNumberOfMessages{kind}")].as_str().unwrap().to_owned())
     }
 
     pub(crate) async fn send(&self, url: &str, body: &str) -> Value {
-        self.call("SendMessage", json!({"QueueUrl": url, "MessageBody": body}))
-            .await
-            .ok()
+        self.call("SendMessage", json!({"QueueUrl": url, "MessageBody": body})).await.ok()
     }
 
     pub(crate) async fn send_all(&self, url: &str, bodies: impl IntoIterator<Item = String>) {
@@ -154,8 +125,7 @@ impl World {
 
     /// A short poll for up to ten messages.
     pub(crate) async fn receive(&self, url: &str) -> Vec<Value> {
-        self.receive_with(url, json!({"MaxNumberOfMessages": 10}))
-            .await
+        self.receive_with(url, json!({"MaxNumberOfMessages": 10})).await
     }
 
     pub(crate) async fn receive_with(&self, url: &str, mut body: Value) -> Vec<Value> {
@@ -163,25 +133,14 @@ impl World {
         body["MessageSystemAttributeNames"] = json!(["All"]);
         body["MessageAttributeNames"] = json!(["All"]);
         let mut answer = self.call("ReceiveMessage", body).await.ok();
-        answer["Messages"]
-            .as_array_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+        answer["Messages"].as_array_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// A long poll for one message, started and known to be waiting.
-    pub(crate) async fn waiting_poll(
-        &self,
-        url: &str,
-        wait_s: u32,
-    ) -> tokio::task::JoinHandle<Answer> {
+    pub(crate) async fn waiting_poll(&self, url: &str, wait_s: u32) -> tokio::task::JoinHandle<Answer> {
         let before = self.sqs.waiting_polls();
-        let (base_url, body) = (
-            self.sqs.url().to_owned(),
-            json!({"QueueUrl": url, "WaitTimeSeconds": wait_s}),
-        );
-        let poll =
-            tokio::spawn(async move { call(&base_url, "ReceiveMessage", &body).await.unwrap() });
+        let (base_url, body) = (self.sqs.url().to_owned(), json!({"QueueUrl": url, "WaitTimeSeconds": wait_s}));
+        let poll = tokio::spawn(async move { call(&base_url, "ReceiveMessage", &body).await.unwrap() });
         while self.sqs.waiting_polls() == before {
             tokio::task::yield_now().await;
         }
@@ -189,19 +148,10 @@ impl World {
     }
 
     pub(crate) async fn delete(&self, url: &str, message: &Value) -> Answer {
-        self.call(
-            "DeleteMessage",
-            json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}),
-        )
-        .await
+        self.call("DeleteMessage", json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]})).await
     }
 
-    pub(crate) async fn change_visibility(
-        &self,
-        url: &str,
-        message: &Value,
-        timeout_s: i64,
-    ) -> Answer {
+    pub(crate) async fn change_visibility(&self, url: &str, message: &Value, timeout_s: i64) -> Answer {
         let body = json!({
             "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": timeout_s,
         });
@@ -210,33 +160,22 @@ impl World {
 
     /// The exact counts.
     pub(crate) fn depth(&self, name: &str) -> (usize, usize, usize) {
-        let QueueDepth {
-            visible,
-            in_flight,
-            delayed,
-        } = self.sqs.queue_depth(name).unwrap();
+        let QueueDepth { visible, in_flight, delayed } = self.sqs.queue_depth(name).unwrap();
         (visible, in_flight, delayed)
     }
 }
 
 pub(crate) async fn call(base_url: &str, action: &str, body: &Value) -> Option<Answer> {
-    let headers =
-        format!("content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{action}\r\n");
+    let headers = format!("content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{action}\r\n");
     post(base_url, &headers, body.to_string().as_bytes()).await
 }
 
 /// The answer of a poll that must end: a lost wake-up fails the test instead of hanging it.
 pub(crate) async fn finish(poll: tokio::task::JoinHandle<Answer>) -> Answer {
-    tokio::time::timeout(Duration::from_secs(60), poll)
-        .await
-        .unwrap()
-        .unwrap()
+    tokio::time::timeout(Duration::from_secs(60), poll).await.unwrap().unwrap()
 }
 
 /// The bodies of messages.
 pub(crate) fn bodies(messages: &[Value]) -> Vec<&str> {
-    messages
-        .iter()
-        .map(|message| message["Body"].as_str().unwrap())
-        .collect()
+    messages.iter().map(|message| message["Body"].as_str().unwrap()).collect()
 }

@@ -116,9 +116,8 @@ impl App {
 
     /// Fetches one job of `default` for a worker, under a lease of 30 s; it must be `id` in its attempt `attempt`.
     pub(crate) async fn take(&self, worker: &str, id: &str, attempt: u32) -> Value {
-        let jobs = self
-            .fetched(json!({"queues": ["default"], "worker_id": worker, "visibility_timeout_ms": 30_000}))
-            .await;
+        let jobs =
+            self.fetched(json!({"queues": ["default"], "worker_id": worker, "visibility_timeout_ms": 30_000})).await;
         assert_eq!(jobs.len(), 1, "worker {worker} wants job {id}: {jobs:?}");
         assert_eq!((&jobs[0]["id"], &jobs[0]["attempt"]), (&json!(id), &json!(attempt)));
         assert_eq!(jobs[0]["state"], "active");

@@ -27,12 +27,7 @@ pub(super) fn nack(mut job: Job, holder: &Holder, failure: Failure, now_ms: i64)
 }
 
 /// The worker gives the job back: available at once, whatever the policy says; the attempt stays counted.
-pub(super) fn requeue(
-    mut job: Job,
-    holder: &Holder,
-    failure: Option<Failure>,
-    now_ms: i64,
-) -> Result<Job, Refusal> {
+pub(super) fn requeue(mut job: Job, holder: &Holder, failure: Option<Failure>, now_ms: i64) -> Result<Job, Refusal> {
     held(&job, holder).map_err(|refusal| not_repeated(refusal, &job, &[State::Available]))?;
     if let Some(failure) = failure {
         let error = entry(failure, job.attempt, now_ms);

@@ -32,7 +32,5 @@ pub(crate) fn change_one(queue: &Queue, fields: ChangeFields, now_ms: i64) -> Re
     let timeout_s = in_range(fields.visibility_timeout, "VisibilityTimeout", 0..=43_200)?
         .ok_or_else(|| SqsError::missing("VisibilityTimeout"))?;
     let handle = ReceiptHandle::decode(&handle, queue.identity.number)?;
-    queue.with_and_wake(now_ms, |store| {
-        store.change_visibility(now_ms, handle, timeout_s * 1_000)
-    })
+    queue.with_and_wake(now_ms, |store| store.change_visibility(now_ms, handle, timeout_s * 1_000))
 }

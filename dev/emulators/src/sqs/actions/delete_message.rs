@@ -26,11 +26,7 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
 }
 
 /// Deletes the message of a handle; also the work of an entry of DeleteMessageBatch.
-pub(crate) fn delete_one(
-    queue: &Queue,
-    handle: Option<String>,
-    now_ms: i64,
-) -> Result<(), SqsError> {
+pub(crate) fn delete_one(queue: &Queue, handle: Option<String>, now_ms: i64) -> Result<(), SqsError> {
     let handle = ReceiptHandle::decode(&required(handle, "ReceiptHandle")?, queue.identity.number)?;
     // In a FIFO queue this may free the message's group.
     queue.with_and_wake(now_ms, |store| store.delete(handle))

@@ -37,23 +37,11 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
 
     let mut all = queue.settings().render();
     all.insert("QueueArn", queue.identity.arn.to_string());
-    all.insert(
-        "CreatedTimestamp",
-        (queue.identity.created_ms / 1_000).to_string(),
-    );
-    all.insert(
-        "LastModifiedTimestamp",
-        (queue.modified_ms() / 1_000).to_string(),
-    );
+    all.insert("CreatedTimestamp", (queue.identity.created_ms / 1_000).to_string());
+    all.insert("LastModifiedTimestamp", (queue.modified_ms() / 1_000).to_string());
     all.insert("ApproximateNumberOfMessages", depth.visible.to_string());
-    all.insert(
-        "ApproximateNumberOfMessagesNotVisible",
-        depth.in_flight.to_string(),
-    );
-    all.insert(
-        "ApproximateNumberOfMessagesDelayed",
-        depth.delayed.to_string(),
-    );
+    all.insert("ApproximateNumberOfMessagesNotVisible", depth.in_flight.to_string());
+    all.insert("ApproximateNumberOfMessagesDelayed", depth.delayed.to_string());
 
     if !wanted.iter().any(|name| name == "All") {
         for name in &wanted {

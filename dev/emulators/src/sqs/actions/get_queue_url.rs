@@ -19,14 +19,9 @@ struct Request {
 pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let request: Request = parse(body)?;
     let name = required(request.queue_name, "QueueName")?;
-    if request
-        .owner
-        .is_some_and(|owner| owner != service.account_id)
-    {
+    if request.owner.is_some_and(|owner| owner != service.account_id) {
         return Err(SqsError::queue_does_not_exist());
     }
-    let queue = service
-        .by_name(&name)
-        .ok_or_else(SqsError::queue_does_not_exist)?;
+    let queue = service.by_name(&name).ok_or_else(SqsError::queue_does_not_exist)?;
     answer(&json!({"QueueUrl": queue.identity.url}))
 }

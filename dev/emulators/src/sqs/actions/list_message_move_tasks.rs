@@ -49,12 +49,8 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
         let message = "The resource that you specified for the SourceArn parameter doesn't exist.";
         return Err(SqsError::new(ErrorKind::ResourceNotFound, message));
     }
-    let tasks = service
-        .move_tasks
-        .latest(&source_arn, usize::try_from(limit).unwrap_or(1));
-    answer(&Answer {
-        results: tasks.iter().map(|task| render(task)).collect(),
-    })
+    let tasks = service.move_tasks.latest(&source_arn, usize::try_from(limit).unwrap_or(1));
+    answer(&Answer { results: tasks.iter().map(|task| render(task)).collect() })
 }
 
 fn render(task: &MoveTask) -> WireTask {

@@ -12,9 +12,5 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let request: QueueOnly = parse(body)?;
     let queue = service.by_url(request.queue_url.as_deref())?;
     let tags = queue.tags();
-    if tags.is_empty() {
-        empty_answer()
-    } else {
-        answer(&json!({"Tags": *tags}))
-    }
+    if tags.is_empty() { empty_answer() } else { answer(&json!({"Tags": *tags})) }
 }

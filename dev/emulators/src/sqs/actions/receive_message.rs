@@ -43,10 +43,7 @@ struct WireMessage {
     body: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<&'static str, String>,
-    #[serde(
-        rename = "MD5OfMessageAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
     md5_of_attributes: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     message_attributes: BTreeMap<String, WireAttribute>,
@@ -57,16 +54,10 @@ pub(crate) async fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsEr
     let request: Request = parse(body)?;
     let queue = service.by_url(request.queue_url.as_deref())?;
     let settings = queue.settings();
-    let limit = in_range(
-        request.max_number_of_messages,
-        "MaxNumberOfMessages",
-        1..=10,
-    )?
-    .unwrap_or(1);
-    let visibility_s = in_range(request.visibility_timeout, "VisibilityTimeout", 0..=43_200)?
-        .unwrap_or(settings.visibility_timeout_s);
-    let wait_s = in_range(request.wait_time_seconds, "WaitTimeSeconds", 0..=20)?
-        .unwrap_or(settings.receive_wait_s);
+    let limit = in_range(request.max_number_of_messages, "MaxNumberOfMessages", 1..=10)?.unwrap_or(1);
+    let visibility_s =
+        in_range(request.visibility_timeout, "VisibilityTimeout", 0..=43_200)?.unwrap_or(settings.visibility_timeout_s);
+    let wait_s = in_range(request.wait_time_seconds, "WaitTimeSeconds", 0..=20)?.unwrap_or(settings.receive_wait_s);
     let mut wanted = request.attribute_names.unwrap_or_default();
     wanted.extend(request.message_system_attribute_names.unwrap_or_default());
     let wanted = SystemAttributes::parse(&wanted)?;
@@ -84,10 +75,7 @@ pub(crate) async fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsEr
     }
     add(&service.counters.messages_received, delivered.len());
     let sender_id = service.account_id.as_str();
-    let messages = delivered
-        .iter()
-        .map(|one| render(one, wanted, &filter, settings.fifo, sender_id))
-        .collect();
+    let messages = delivered.iter().map(|one| render(one, wanted, &filter, settings.fifo, sender_id)).collect();
     answer(&Answer { messages })
 }
 
@@ -99,11 +87,7 @@ fn render(
     sender_id: &str,
 ) -> WireMessage {
     let message = &delivered.message;
-    let chosen: Vec<_> = message
-        .attributes
-        .iter()
-        .filter(|attribute| filter.wants(&attribute.name))
-        .collect();
+    let chosen: Vec<_> = message.attributes.iter().filter(|attribute| filter.wants(&attribute.name)).collect();
     WireMessage {
         message_id: message.id.clone(),
         receipt_handle: delivered.handle.encode(),

@@ -19,9 +19,7 @@ struct Request {
 pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let request: Request = parse(body)?;
     let queue = service.by_url(request.queue_url.as_deref())?;
-    let attributes = request
-        .attributes
-        .ok_or_else(|| SqsError::missing("Attributes"))?;
+    let attributes = request.attributes.ok_or_else(|| SqsError::missing("Attributes"))?;
     if attributes.contains_key("RedrivePolicy") {
         service.check_redrive(&queue.identity.name, &queue.settings().with(&attributes)?)?;
     }

@@ -22,40 +22,26 @@ struct Request {
 pub(crate) fn run(service: &Arc<Service>, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let request: Request = parse(body)?;
     let source_arn = required(request.source_arn, "SourceArn")?;
-    let rate = in_range(
-        request.max_number_of_messages_per_second,
-        "MaxNumberOfMessagesPerSecond",
-        1..=500,
-    )?;
+    let rate = in_range(request.max_number_of_messages_per_second, "MaxNumberOfMessagesPerSecond", 1..=500)?;
     let missing = || {
         let message = "The resource that you specified for the SourceArn parameter doesn't exist.";
         SqsError::new(ErrorKind::ResourceNotFound, message)
     };
     let source = service.by_arn(&source_arn).ok_or_else(missing)?;
     if service.dead_letter_sources(&source.identity.arn).is_empty() {
-        return Err(SqsError::invalid_parameter(
-            "Source queue must be configured as a Dead Letter Queue.",
-        ));
+        return Err(SqsError::invalid_parameter("Source queue must be configured as a Dead Letter Queue."));
     }
     if let Some(arn) = &request.destination_arn {
         let target = service.by_arn(arn).ok_or_else(|| {
-            let message =
-                "The resource that you specified for the DestinationArn parameter doesn't exist.";
+            let message = "The resource that you specified for the DestinationArn parameter doesn't exist.";
             SqsError::new(ErrorKind::ResourceNotFound, message)
         })?;
         if target.settings().fifo != source.settings().fifo {
-            return Err(SqsError::invalid_parameter(
-                "Source and destination queues must be of the same type.",
-            ));
+            return Err(SqsError::invalid_parameter("Source and destination queues must be of the same type."));
         }
     }
     let rate = rate.and_then(|rate| usize::try_from(rate).ok());
-    let task = Arc::new(MoveTask::new(
-        &source,
-        request.destination_arn,
-        rate,
-        service.now_ms(),
-    ));
+    let task = Arc::new(MoveTask::new(&source, request.destination_arn, rate, service.now_ms()));
     service.move_tasks.add(Arc::clone(&task))?;
     let handle = task.handle.clone();
     let service = Arc::clone(service);

@@ -20,10 +20,7 @@ struct Request {
 pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let request: Request = parse(body)?;
     let queue = service.by_url(request.queue_url.as_deref())?;
-    let tags = request
-        .tags
-        .filter(|tags| !tags.is_empty())
-        .ok_or_else(|| SqsError::missing("Tags"))?;
+    let tags = request.tags.filter(|tags| !tags.is_empty()).ok_or_else(|| SqsError::missing("Tags"))?;
     let mut known = queue.tags();
     check_tags(&known, &tags)?;
     known.extend(tags);

@@ -17,10 +17,7 @@ struct Request {
 pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let request: Request = parse(body)?;
     let queue = service.by_url(request.queue_url.as_deref())?;
-    let keys = request
-        .tag_keys
-        .filter(|keys| !keys.is_empty())
-        .ok_or_else(|| SqsError::missing("TagKeys"))?;
+    let keys = request.tag_keys.filter(|keys| !keys.is_empty()).ok_or_else(|| SqsError::missing("TagKeys"))?;
     let mut tags = queue.tags();
     for key in keys {
         tags.remove(&key);
