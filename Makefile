@@ -13,13 +13,14 @@ SUITES ?= ../shared/ojs/conformance-suites
 LEVEL ?=
 # Profile of the benchmarks. The cost benchmark counts AWS calls: `PROFILE=dev` counts the same and compiles faster.
 PROFILE ?= release
-# Sample event for `make invoke`.
+# Sample event for `make invoke`, and the function it goes to.
 EVENT ?= events/health.json
+FUNCTION ?= api
 # Where `make watch` serves.
 export LAMBDA_PORT ?= 9000
 
 # Packages that are deployed.
-FUNCTIONS := ojs-api
+FUNCTIONS := ojs-api ojs-scheduler
 # CI builds exactly what Cargo.lock says.
 export LOCKED := $(if $(CI),--locked)
 
@@ -116,9 +117,9 @@ watch: ## Run the API as a Lambda function on :9000, rebuilt at changes (cargo l
 	@exec tools/watch.sh $(ARGS)
 
 .PHONY: invoke
-invoke: ## Send a sample event to the function that `make watch` runs (EVENT=events/x.json)
+invoke: ## Send a sample event to the function that `make watch` runs (EVENT=events/x.json FUNCTION=api|scheduler)
 	@tools/venv.sh lambda
-	@PATH="$$PWD/.venv-lambda/bin:$$PATH" cargo lambda invoke api \
+	@PATH="$$PWD/.venv-lambda/bin:$$PATH" cargo lambda invoke $(FUNCTION) \
 	    --invoke-address 127.0.0.1 --invoke-port $(LAMBDA_PORT) --data-file "$(EVENT)"
 
 .PHONY: check-lambda

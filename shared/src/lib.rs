@@ -17,6 +17,7 @@ pub mod job;
 pub mod json;
 pub mod settings;
 pub mod store;
+pub mod telemetry;
 pub mod transport;
 
 pub use clock::{Clock, SystemClock};

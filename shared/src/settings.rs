@@ -9,7 +9,7 @@ use crate::job::{MAX_VISIBILITY_MS, MIN_VISIBILITY_MS, Retention};
 pub struct Settings {
     /// `DYNAMODB_TABLE`: the table's name.
     pub table: String,
-    /// `SQS_QUEUE_PREFIX`: what every SQS queue's name starts with; 1 to 20 letters, digits or hyphens.
+    /// `SQS_QUEUE_PREFIX`: what every SQS queue's name starts with; 1 to 20 letters, digits, `_` or `-`.
     pub queue_prefix: String,
     /// `OJS_VISIBILITY_TIMEOUT_SECONDS`: a lease's length where neither fetch nor job says, 1 to 43,200 s.
     pub visibility_timeout_ms: i64,

@@ -124,6 +124,43 @@ async fn what_the_clock_ended_is_written_down_when_its_message_comes() {
 }
 
 #[tokio::test]
+async fn a_pending_job_that_expires_is_written_down_too() {
+    let stack = TestStack::start().await;
+    let id = stack.enqueue(json!({"pending": true, "expires_at": "+PT1H"})).await.id;
+    stack.clock.advance_ms(3_599_000);
+    stack.engine.promote(1).await.unwrap();
+    assert!(stack.fetch("w", 1).await.is_empty());
+    assert_eq!(stack.get(&id).await.state, State::Pending);
+    stack.clock.advance_ms(2_000);
+    assert!(stack.fetch("w", 1).await.is_empty());
+    assert_eq!(stack.engine.store().get_job(&id).await.unwrap().unwrap().state, State::Discarded);
+    assert_eq!(stack.aws.sqs.message_count(), 0);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_comes_after_its_expiry_is_discarded_when_it_is_made() {
+    let stack = TestStack::start().await;
+    let job = stack.enqueue(json!({"expires_at": "2020-01-01T00:00:00Z"})).await;
+    assert_eq!((job.state, job.discarded_at), (State::Discarded, Some(job.created_at)));
+    assert_eq!(stack.get(&job.id).await.state, State::Discarded);
+    assert_eq!(stack.aws.sqs.message_count(), 0);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn an_activated_job_with_an_expiry_runs_once() {
+    let stack = TestStack::start().await;
+    let id = stack.enqueue(json!({"pending": true, "expires_at": "+PT1H"})).await.id;
+    stack.engine.activate(&id).await.unwrap();
+    assert_eq!(stack.fetch("w", 1).await[0].id, id);
+    stack.ack(&id).await.unwrap();
+    stack.clock.advance_ms(3_700_000);
+    assert_eq!(stack.engine.promote(1).await.unwrap().sent, 0);
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn an_expired_job_is_never_delivered() {
     let stack = TestStack::start().await;
     stack.enqueue(json!({"expires_at": "+PT2S"})).await;

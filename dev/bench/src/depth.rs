@@ -38,7 +38,7 @@ const fn path(operation: &'static str, goal: Option<u32>) -> Path {
 
 /// Issue: "enqueue 1, fetch 2, ack 2, heartbeat 2"; design: get is one read.
 const PATHS: [Path; 8] = [
-    // One bare read shows what the injected latency really is: timers are late, and signing takes its time.
+    // One bare read: what a round trip takes when the latency is added.
     path(SINGLE_CALL, Some(1)),
     path("enqueue", Some(1)),
     path("fetch_one", Some(2)),
@@ -68,9 +68,9 @@ pub(crate) struct Depth {
 
 pub(crate) async fn run(args: &Args) -> Outcome<Vec<Depth>> {
     let stage = Stage::start().await?;
-    let wire = Wire::new();
+    let wire = SlowWire::new().await?;
     let settings = Settings { table: "depth".to_owned(), queue_prefix: "depth".to_owned(), ..Settings::default() };
-    let lab = Lab::start(&stage, &settings, wire.http_client(), ARGS_BYTES).await?;
+    let lab = Lab::start(&stage, &settings, wire.wire.http_client(), ARGS_BYTES).await?;
     let repetitions = if args.quick { 10 } else { 50 };
     let one_us = p50_us(&lab, &wire, SINGLE_CALL, repetitions).await?;
     let mut depths = Vec::new();
@@ -129,7 +129,7 @@ pub(crate) fn too_deep(depths: &[Depth]) -> Vec<String> {
     depths.iter().filter_map(excess).collect()
 }
 
-async fn p50_us(lab: &Lab, wire: &Wire, operation: &str, repetitions: usize) -> Outcome<f64> {
+async fn p50_us(lab: &Lab, wire: &SlowWire, operation: &str, repetitions: usize) -> Outcome<f64> {
     let mut sample = Sample::new()?;
     for repetition in 0..WARM_UP + repetitions {
         let latency = once(lab, wire, operation).await?;
@@ -141,50 +141,72 @@ async fn p50_us(lab: &Lab, wire: &Wire, operation: &str, repetitions: usize) -> 
 }
 
 /// Sets up without latency, then takes the time of the operation with it.
-async fn once(lab: &Lab, wire: &Wire, operation: &str) -> Outcome<Duration> {
+async fn once(lab: &Lab, wire: &SlowWire, operation: &str) -> Outcome<Duration> {
     let engine = &lab.engine;
     let queue = operation.replace('_', "-");
     let none = json!({});
     match operation {
-        SINGLE_CALL => timed(wire, engine.store().ping()).await,
-        "enqueue" => timed(wire, engine.enqueue(lab.request(&queue, &none)?)).await,
+        SINGLE_CALL => wire.timed(engine.store().ping()).await,
+        "enqueue" => wire.timed(engine.enqueue(lab.request(&queue, &none)?)).await,
         "fetch_one" => {
             lab.enqueue(&queue, &none).await?;
-            timed(wire, engine.fetch(fetch(&queue, 1))).await
+            wire.timed(engine.fetch(fetch(&queue, 1))).await
         }
         "ack" => {
             let job = lab.active(&queue, &none).await?;
-            timed(wire, engine.ack(ack(&job))).await
+            wire.timed(engine.ack(ack(&job))).await
         }
         "heartbeat_one" => {
             let job = lab.active(&queue, &none).await?;
             let jobs = vec![(job.id.clone(), token(&job))];
-            timed(wire, engine.heartbeat(Heartbeat { worker_id: WORKER.to_owned(), jobs, visibility_ms: None })).await
+            wire.timed(engine.heartbeat(Heartbeat { worker_id: WORKER.to_owned(), jobs, visibility_ms: None })).await
         }
         "get" => {
             let job = lab.enqueue(&queue, &none).await?;
-            timed(wire, engine.get(&job.id)).await
+            wire.timed(engine.get(&job.id)).await
         }
         "nack_retry" => {
             let job = lab.active(&queue, &json!({"retry": {"initial_interval": "PT1M"}})).await?;
-            timed(wire, engine.nack(nack(&job)?)).await
+            wire.timed(engine.nack(nack(&job)?)).await
         }
         "cancel_available" => {
             let job = lab.enqueue(&queue, &none).await?;
-            timed(wire, engine.cancel(&job.id)).await
+            wire.timed(engine.cancel(&job.id)).await
         }
         other => Err(format!("no such path: {other}").into()),
     }
 }
 
-async fn timed<T>(wire: &Wire, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<Duration> {
-    wire.set_latency(LATENCY);
-    let started = Instant::now();
-    let answer = operation.await;
-    let latency = started.elapsed();
-    wire.set_latency(Duration::ZERO);
-    answer?;
-    Ok(latency)
+/// A wire that can be made slow.
+struct SlowWire {
+    wire: Wire,
+    /// What a timer must be asked for, to be over after [`LATENCY`].
+    asked: Duration,
+}
+
+impl SlowWire {
+    /// Timers are late, by a millisecond and more: tries out by how much.
+    async fn new() -> Outcome<Self> {
+        let mut sample = Sample::new()?;
+        for _ in 0..50 {
+            let started = Instant::now();
+            tokio::time::sleep(LATENCY).await;
+            sample.add(started.elapsed());
+        }
+        let slept = Duration::from_secs_f64(sample.quantile_us(0.5) / 1e6);
+        let asked = LATENCY.saturating_sub(slept.saturating_sub(LATENCY));
+        Ok(Self { wire: Wire::new(), asked })
+    }
+
+    async fn timed<T>(&self, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<Duration> {
+        self.wire.set_latency(self.asked);
+        let started = Instant::now();
+        let answer = operation.await;
+        let latency = started.elapsed();
+        self.wire.set_latency(Duration::ZERO);
+        answer?;
+        Ok(latency)
+    }
 }
 
 fn thousandths(value: f64) -> f64 {

@@ -34,7 +34,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    ojs_api::telemetry::init();
+    ojs_core::telemetry::init();
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

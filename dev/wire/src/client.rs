@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -108,9 +108,7 @@ impl Wire {
         if metered && call.service == Service::DynamoDb {
             ask_for_capacity(&mut request);
         }
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
+        delay(latency).await;
         let answer = match fault {
             Some(Fault::NotSent) => Err(broken()),
             Some(Fault::Throttled) => Ok(refusal(call.service, 400, "ThrottlingException")),
@@ -164,6 +162,21 @@ struct Connector {
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.wire.clone().carry(self.inner.clone(), request))
+    }
+}
+
+/// Waits as long as it says: the runtime's timer, which counts in ms and rounds up, does all but the end.
+async fn delay(latency: Duration) {
+    const TIMER: Duration = Duration::from_millis(2);
+    if latency.is_zero() {
+        return;
+    }
+    let end = Instant::now() + latency;
+    if latency > TIMER {
+        tokio::time::sleep(latency - TIMER).await;
+    }
+    while Instant::now() < end {
+        tokio::task::yield_now().await;
     }
 }
 

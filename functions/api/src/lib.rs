@@ -22,7 +22,6 @@ mod query;
 mod queues;
 mod reply;
 mod router;
-pub mod telemetry;
 
 pub use config::Config;
 pub use router::{Api, router};

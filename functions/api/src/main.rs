@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use ojs_api::{Api, Config, router, telemetry};
+use ojs_api::{Api, Config, router};
 use ojs_core::aws::{Clients, ConnectOptions};
-use ojs_core::{Engine, SystemClock};
+use ojs_core::{Engine, SystemClock, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {

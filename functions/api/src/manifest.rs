@@ -46,6 +46,8 @@ pub(crate) async fn show(State(api): State<Api>) -> Response {
             "max_meta_bytes": ojs_core::job::MAX_META_BYTES,
             "max_request_bytes": api.max_body_bytes,
             "max_fetch_count": ojs_core::engine::MAX_FETCH,
+            "max_heartbeat_jobs": ojs_core::engine::MAX_HEARTBEAT_JOBS,
+            "max_history": ojs_core::job::MAX_HISTORY,
         },
         "endpoints": {"base_url": "/ojs/v1", "manifest": "/ojs/manifest", "health": "/ojs/v1/health"},
     }))

@@ -140,7 +140,7 @@ async fn a_retry_starts_the_job_over() {
     app.done(NACK, json!({"job_id": id, "error": {"code": "y"}})).await;
     let job = app.job(&id).await;
     assert_eq!((&job["errors"][0]["code"], &job["errors"][1]["code"]), (&json!("x"), &json!("y")));
-    assert_eq!(app.dead("").await.0, [id.clone()]);
+    assert_eq!(app.dead("").await.0, [id.as_str()]);
     app.done(&format!("{DEAD}/{id}/retry"), json!({})).await;
     app.take("w", &id, 1).await;
     app.done(ACK, json!({"job_id": id, "result": "at last"})).await;
@@ -174,7 +174,7 @@ async fn a_retry_can_change_the_job() {
         app.advance(2_000);
     }
     // It died in its new queue, and is listed there.
-    assert_eq!(app.dead("queue=slow").await.0, [id.clone()]);
+    assert_eq!(app.dead("queue=slow").await.0, [id.as_str()]);
     assert!(app.dead("queue=default").await.0.is_empty());
     let queues = app.get(QUEUES).await.body["queues"].clone();
     assert_eq!((&queues[0]["name"], &queues[1]["name"]), (&json!("default"), &json!("slow")));
@@ -193,7 +193,7 @@ async fn an_expiry_that_has_passed_is_overruled() {
     let id = app.enqueue(json!({"expires_at": "+PT1S", "retry": retry})).await;
     app.advance(1_000);
     app.nothing_to_fetch().await;
-    assert_eq!(app.dead("").await.0, [id.clone()]);
+    assert_eq!(app.dead("").await.0, [id.as_str()]);
     let job = app.done(&format!("{DEAD}/{id}/retry"), json!({})).await["job"].clone();
     assert_eq!((&job["state"], job.get("expires_at")), (&json!("available"), None));
     app.take("w", &id, 1).await;

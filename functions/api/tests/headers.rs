@@ -114,6 +114,9 @@ async fn unusual_methods_are_answered() {
         ("ASSERT", &job, 405),
         ("CONNECT", "/ojs/v1/health", 405),
         ("PRI", "/ojs/v1/health", 405),
+        ("OPTIONS", "*", 404),
+        ("CONNECT", "example.com:443", 404),
+        ("GET", "http://example.com/ojs/v1/health", 200),
     ] {
         let answer = send_raw(&app.stack, request(method, path, Body::empty())).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
@@ -166,4 +169,24 @@ async fn a_client_is_told_when_to_try_again() {
         }
     }
     stack.stop().await;
+}
+
+#[tokio::test]
+async fn headers_that_are_no_text_are_refused_as_any_other() {
+    let app = App::start().await;
+    let http = app.stack.http();
+    for (name, status, code) in [("ojs-version", 422, "unsupported"), ("content-type", 400, "invalid_request")] {
+        for value in [b"\xff\xfe".as_slice(), b"1.0\x80", "café".as_bytes()] {
+            let request = Request::post(JOBS).header(name, value).body(Body::from(r#"{"type":"a","args":[]}"#));
+            let answer = http.send(request.unwrap()).await;
+            assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{name} {value:?}");
+            assert_framed(&answer.headers, &answer.body);
+            assert_error(&answer);
+        }
+    }
+    for value in [b"\xff".as_slice(), b"none", b"-1", b"99999999999999999999999999"] {
+        let request = Request::post(JOBS).header("content-length", value).body(Body::from(r#"{"type":"a","args":[]}"#));
+        assert!(http.send(request.unwrap()).await.status.as_u16() < 500, "{value:?}");
+    }
+    app.stop().await;
 }

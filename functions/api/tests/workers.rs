@@ -6,7 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use support::*;
 
-fn ids(jobs: &[Value]) -> Vec<String> {
+fn ids_of(jobs: &[Value]) -> Vec<String> {
     jobs.iter().map(|job| text(&job["id"])).collect()
 }
 
@@ -24,7 +24,7 @@ async fn jobs_come_in_order() {
     }
     let mut fetched = Vec::new();
     for count in [1, 1, 1, 10, 10, 10] {
-        fetched.extend(ids(&app.fetched(json!({"queues": ["default"], "count": count})).await));
+        fetched.extend(ids_of(&app.fetched(json!({"queues": ["default"], "count": count})).await));
     }
     assert_eq!(fetched, made);
     app.nothing_to_fetch().await;
@@ -42,7 +42,7 @@ async fn a_fetch_takes_as_many_as_asked() {
     assert_eq!(first.len(), 23);
     let rest = app.fetched(json!({"queues": ["default"], "count": 100})).await;
     assert_eq!(rest.len(), 2);
-    let mut all = [ids(&first), ids(&rest)].concat();
+    let mut all = [ids_of(&first), ids_of(&rest)].concat();
     all.sort_unstable();
     assert_eq!(all, made);
     let tokens: std::collections::HashSet<_> = first.iter().chain(&rest).map(|job| text(&job["lease_token"])).collect();
@@ -57,8 +57,8 @@ async fn queues_are_taken_in_the_order_given() {
     let high = [app.enqueue(json!({"queue": "high"})).await, app.enqueue(json!({"queue": "high"})).await];
     let queues = json!(["nothing-here", "high", "high", "low"]);
     let jobs = app.fetched(json!({"queues": queues, "count": 3})).await;
-    assert_eq!(ids(&jobs), [high[0].clone(), high[1].clone(), low[0].clone()]);
-    assert_eq!(ids(&app.fetched(json!({"queues": queues})).await), [low[1].clone()]);
+    assert_eq!(ids_of(&jobs), [high[0].clone(), high[1].clone(), low[0].clone()]);
+    assert_eq!(ids_of(&app.fetched(json!({"queues": queues})).await), [low[1].clone()]);
     // A queue that was only asked for is not made.
     let listed = app.get(QUEUES).await.body["queues"].clone();
     assert_eq!(listed.as_array().unwrap().len(), 2);
@@ -99,7 +99,7 @@ async fn the_lease_is_the_fetchs_then_the_jobs_then_the_servers() {
     ] {
         let id = app.enqueue(job.clone()).await;
         let fetched = app.fetched(json!({"queues": ["default"], "visibility_timeout_ms": fetch})).await;
-        assert_eq!(ids(&fetched), [id.clone()]);
+        assert_eq!(ids_of(&fetched), [id.as_str()]);
         assert_eq!(fetched[0]["lease_expires_at"], app.time(wanted), "{job} {fetch}");
         app.advance(wanted.unsigned_abs() - 1);
         assert_eq!(app.state(&id).await, "active");
@@ -241,7 +241,7 @@ async fn attempts_run_out() {
     let nacked = app.done(NACK, json!({"job_id": id, "error": {"code": "x"}})).await;
     assert_eq!((&nacked["state"], &nacked["discarded_at"]), (&json!("discarded"), &app.time(0)));
     assert!(nacked.get("retry_delay_ms").is_none());
-    assert_eq!(app.dead("").await.0, [id.clone()]);
+    assert_eq!(app.dead("").await.0, [id.as_str()]);
     assert_eq!(app.job(&id).await["errors"].as_array().unwrap().len(), 4);
     app.advance(3_600_000);
     app.nothing_to_fetch().await;
@@ -365,7 +365,7 @@ async fn both_ways_to_name_the_jobs_are_understood() {
         assert_eq!((&answer["jobs_extended"], &answer["jobs_lost"]), (&extended, &json!([])), "{beat}");
     }
     // The most jobs that a beat may name.
-    let many = vec![NOBODY; 256];
+    let many = support::ids(256);
     let answer = app.done(HEARTBEAT, json!({"worker_id": "w", "active_jobs": many})).await;
     assert_eq!(answer["jobs_lost"].as_array().unwrap().len(), 256);
     app.stop().await;
@@ -502,6 +502,8 @@ async fn a_stale_worker_is_refused_and_changes_nothing() {
         json!({"worker_id": "first", "active_jobs": [id], "lease_tokens": {&id: stale}}),
         // The right name with the wrong token: a process that was started again.
         json!({"worker_id": "second", "active_jobs": [id], "lease_tokens": {&id: stale}}),
+        // Naming the job twice does not shake off the token.
+        json!({"worker_id": "second", "active_jobs": [id, id], "lease_tokens": {&id: stale}}),
     ] {
         let details = app.refused(HEARTBEAT, beat, 409, "conflict").await;
         assert_eq!((&details["reason"], &details["current_attempt"]), (&json!("lease_lost"), &json!(2)));

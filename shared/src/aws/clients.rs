@@ -82,9 +82,11 @@ fn sqs(config: &SdkConfig, url: Option<String>) -> aws_sdk_sqs::Client {
 /// Emulators take any credentials, but the SDK insists on some; asking IMDS for them would take seconds.
 fn loopback_without_credentials() -> bool {
     let set = |name: &str| std::env::var(name).is_ok_and(|v| !v.is_empty());
-    let loopback = std::env::var("AWS_ENDPOINT_URL").is_ok_and(|url| {
-        let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+    let loopback = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"].iter().any(|name| {
+        std::env::var(name).is_ok_and(|url| {
+            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+        })
     });
     loopback && !set("AWS_ACCESS_KEY_ID") && !set("AWS_PROFILE")
 }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::{Error, ErrorCode};
@@ -35,7 +36,7 @@ pub(crate) fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> 
 /// The error our client sees; the AWS detail goes to the log.
 pub(crate) fn service_error<E, R>(service: Service, action: &'static str, error: &SdkError<E, R>) -> Error
 where
-    E: ProvideErrorMetadata + Debug,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
     R: Debug,
 {
     let name = service.name();
@@ -47,8 +48,11 @@ where
         _ => (ErrorCode::BackendError, "request could not be built"),
     };
     // The message names tables, queues and reasons, which the operator needs and a payload never enters.
-    let message = error.meta().message().unwrap_or_default();
-    tracing::warn!(service = name, action, aws_code, message, "AWS call failed");
+    let detail = match error {
+        SdkError::ServiceError(e) => e.err().message().unwrap_or_default().to_owned(),
+        other => DisplayErrorContext(other).to_string(),
+    };
+    tracing::warn!(service = name, action, aws_code, detail, "AWS call failed");
     let text = match code {
         ErrorCode::RateLimited => format!("{name} throttles {action}; try again shortly."),
         ErrorCode::BackendUnavailable => format!("{name} is not available ({action}); try again shortly."),

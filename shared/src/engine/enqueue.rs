@@ -19,8 +19,13 @@ impl Engine {
     pub async fn enqueue(&self, request: Fields) -> Result<Job> {
         let now = self.now_ms();
         let NewJob { mut job, client_id } = parse_enqueue(request, now, &self.ids)?;
-        let wake = (job.state != State::Pending).then(|| wake(job.due_at, now));
-        job.in_due_index = wake == Some(Wake::DueIndex);
+        // One whose expiry has passed is over before anybody could run it.
+        job = settle(&job, now).into_owned();
+        let waits = matches!(job.state, State::Available | State::Scheduled);
+        let wake = waits.then(|| wake(job.due_at, now));
+        // A pending job has no message; the index brings one when it expires, so that its end is written down.
+        let expires = job.state == State::Pending && job.expires_at.is_some();
+        job.in_due_index = wake == Some(Wake::DueIndex) || expires;
         self.register_queue(&job.queue).await?;
         let (put, sent) = if client_id {
             match self.store.put_job(&job).await {

@@ -16,8 +16,13 @@ pub const MAX_FETCH_QUEUES: usize = 100;
 const MAX_STALE_ROUNDS: usize = 5;
 /// A message whose job cannot be run yet is put back for this long, s.
 const PUT_BACK_S: i64 = 1;
+/// A message whose job could not be asked for is put back for as many seconds as it has been received, up to this: an
+/// outage of DynamoDB must not use up the receives after which SQS takes a message for poison.
+const MAX_PUT_BACK_S: i64 = 300;
 /// A message younger than this may have overtaken what it announces, ms.
 const YOUNG_MS: i64 = 60_000;
+/// How long a put may take longer than the send that runs beside it.
+const OVERTAKEN: Duration = Duration::from_millis(30);
 /// How long the message of a job that waits for its activation rests, s.
 const PENDING_REST_S: i64 = 900;
 /// A fetch with nothing else to return waits for a job that is due within this time, ms.
@@ -146,9 +151,10 @@ impl Round<'_> {
     /// hidden for the length of a lease that nobody has.
     async fn see(&self, message: Received) -> Result<Seen> {
         let (queue, receipt) = (message.queue.clone(), message.receipt.clone());
+        let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
         let seen = self.claim(message).await;
         if seen.is_err()
-            && let Err(error) = self.engine.transport.hide(&queue, &receipt, PUT_BACK_S).await
+            && let Err(error) = self.engine.transport.hide(&queue, &receipt, rest_s).await
         {
             tracing::warn!(queue, %error, "message not put back; it returns after its visibility timeout");
         }
@@ -169,7 +175,13 @@ impl Round<'_> {
             default_visibility_ms: engine.settings.visibility_timeout_ms,
             receipt: message.receipt.clone(),
         };
-        match engine.store.claim_job(&id, &message.queue, &request, engine.now_ms()).await? {
+        let mut claimed = engine.store.claim_job(&id, &message.queue, &request, engine.now_ms()).await?;
+        if matches!(claimed, Updated::Missing) && self.is_new(&message) {
+            // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
+            engine.clock.sleep(OVERTAKEN).await;
+            claimed = engine.store.claim_job(&id, &message.queue, &request, engine.now_ms()).await?;
+        }
+        match claimed {
             Updated::Done(job) => self.won(*job, &message).await,
             Updated::Refused(stored) => self.refused(*stored, &request, message).await,
             Updated::Missing | Updated::TooLarge => self.orphan(&message).await,
@@ -257,6 +269,11 @@ impl Round<'_> {
     async fn put_back(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
         self.engine.transport.hide(&message.queue, &message.receipt, hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S)).await?;
         Ok(Seen::Dropped)
+    }
+
+    /// Whether its put may still be under way.
+    fn is_new(&self, message: &Received) -> bool {
+        message.receives == 1 && self.engine.now_ms() - message.sent_at_ms < SOON_MS
     }
 
     fn is_young(&self, message: &Received) -> bool {

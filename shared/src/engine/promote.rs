@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
@@ -39,6 +41,24 @@ impl Engine {
             total.more |= shard.more;
         }
         Ok(total)
+    }
+
+    /// Promotes until nothing is left to do or `budget` is used up: a tick of the scheduler function. After an outage
+    /// the oldest go first, and the next ticks go on.
+    ///
+    /// # Errors
+    /// As [`Self::promote`].
+    pub async fn promote_for(&self, budget: Duration) -> Result<Promoted> {
+        let started = Instant::now();
+        let mut total = Promoted::default();
+        loop {
+            let done = self.promote(1).await?;
+            total.sent += done.sent;
+            total.more = done.more;
+            if !done.more || started.elapsed() >= budget {
+                return Ok(total);
+            }
+        }
     }
 
     async fn promote_shard(&self, shard: u32, pages: usize) -> Result<Promoted> {

@@ -23,6 +23,7 @@ pub(super) fn conflict(job: &Job, refusal: &Refusal, verb: &str, expected: &str,
         Refusal::LeaseLost { .. } => {
             format!("Cannot {verb} job '{id}': the lease is not yours; attempt {attempt} is held under another one.")
         }
+        _ if verb == "cancel" => format!("Cannot cancel job '{id}': it has ended, it is '{state}'."),
         _ => format!("Cannot {verb} job '{id}': it is '{state}', not '{expected}'."),
     };
     let mut error = Error::new(ErrorCode::Conflict, message)

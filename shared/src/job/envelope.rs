@@ -124,7 +124,7 @@ pub struct Job {
     pub expires_at: Option<Moment>,
     /// When a scheduled or retryable job becomes available.
     pub due_at: Option<i64>,
-    /// Whether the due index, and not a message, will bring the job back.
+    /// Whether the due index, and not a message, will bring the job back: at `due_at`, or at its expiry.
     pub in_due_index: bool,
     pub attempt: u32,
     pub started_at: Option<i64>,

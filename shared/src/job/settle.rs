@@ -37,7 +37,7 @@ enum Overdue {
 }
 
 fn overdue(job: &Job, now_ms: i64) -> Option<Overdue> {
-    let expired = job.expires_at.as_ref().map(|at| at.at_ms).filter(|at| *at <= now_ms);
+    let expired = expiry(job).filter(|at| *at <= now_ms);
     match job.state {
         State::Active => {
             let lease = job.lease.as_ref()?;
@@ -53,6 +53,11 @@ fn overdue(job: &Job, now_ms: i64) -> Option<Overdue> {
         State::Scheduled | State::Retryable => job.due_at.filter(|due| *due <= now_ms).map(Overdue::Due),
         _ => None,
     }
+}
+
+/// When the job expires: not before it was made, whatever the client says.
+fn expiry(job: &Job) -> Option<i64> {
+    job.expires_at.as_ref().map(|at| at.at_ms.max(job.created_at))
 }
 
 impl Overdue {
@@ -149,7 +154,8 @@ impl Job {
     pub fn is_expired(&self) -> bool {
         self.state == State::Discarded
             && self.completed_at.is_none()
-            && self.expires_at.as_ref().is_some_and(|at| Some(at.at_ms) == self.discarded_at)
+            && self.discarded_at.is_some()
+            && self.discarded_at == expiry(self)
     }
 }
 
@@ -174,6 +180,12 @@ mod tests {
         let seen = settle(&stored, NOW + 2_000);
         assert_eq!((seen.state, seen.completed_at, seen.is_expired()), (State::Discarded, None, true));
         assert_eq!(seen.discarded_at, Some(NOW + 2_000));
+    }
+
+    #[test]
+    fn a_job_that_comes_too_late_ends_when_it_is_made() {
+        let seen = settle(&job(r#"{"expires_at":"2020-01-01T00:00:00Z"}"#), NOW).into_owned();
+        assert_eq!((seen.state, seen.discarded_at, seen.is_expired()), (State::Discarded, Some(NOW), true));
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl Store {
         put("ttl", self.job_ttl_s(job).map(n));
         let shard = keys::shard(&job.id, self.shards);
         put("lp", self.listing.then(|| s(keys::listing(&job.queue, shard))));
-        if let Some(due) = job.due_at.filter(|_| job.in_due_index) {
+        // A pending job, which is due at no time, is in the index for its expiry.
+        let due = job.due_at.or(job.expires_at.as_ref().map(|at| at.at_ms));
+        if let Some(due) = due.filter(|_| job.in_due_index) {
             put("dup", Some(s(keys::due(shard))));
             put("dus", Some(n(due)));
         }

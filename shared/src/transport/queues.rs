@@ -160,7 +160,7 @@ impl Transport {
                 }
                 Err(e) if attempt < NEW_QUEUE_TRIES && e.as_service_error().is_some_and(is_missing_queue) => {
                     attempt += 1;
-                    tokio::time::sleep(NEW_QUEUE_PAUSE).await;
+                    self.clock.sleep(NEW_QUEUE_PAUSE).await;
                 }
                 Err(e) => return Err(service_error(Service::Sqs, "GetQueueAttributes", &e)),
             }

@@ -19,6 +19,8 @@ pub struct Received {
     pub job: Option<JobRef>,
     /// When it was sent, ms since the Unix epoch.
     pub sent_at_ms: i64,
+    /// How often it has been received, this time included.
+    pub receives: i64,
 }
 
 impl Transport {
@@ -41,6 +43,7 @@ impl Transport {
             // Zero is said too: the queue may have a default wait of its own.
             .wait_time_seconds(wait_s)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .customize();
         if wait_s > 0 {
             // The client's own limit is meant for calls that answer at once.
@@ -59,16 +62,15 @@ impl Transport {
             Err(e) => return Err(service_error(Service::Sqs, "ReceiveMessage", &e)),
         };
         let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {
-            let sent_at_ms = message
-                .attributes
-                .as_ref()
-                .and_then(|a| a.get(&MessageSystemAttributeName::SentTimestamp))
-                .and_then(|text| text.parse().ok());
+            let number = |name| -> Option<i64> { message.attributes.as_ref()?.get(&name)?.parse().ok() };
+            let sent_at_ms = number(MessageSystemAttributeName::SentTimestamp);
+            let receives = number(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
             Some(Received {
                 queue: queue.to_owned(),
                 receipt: message.receipt_handle?,
                 job: message.body.as_deref().and_then(JobRef::from_body),
                 sent_at_ms: sent_at_ms.unwrap_or_else(|| self.clock.now_ms()),
+                receives,
             })
         });
         Ok(messages.collect())

@@ -23,7 +23,7 @@ impl Transport {
                     if was_known && attempt == 1 {
                         self.forget(&job.queue);
                     } else {
-                        tokio::time::sleep(pause).await;
+                        self.clock.sleep(pause).await;
                     }
                 }
                 Err(e) => return Err(service_error(Service::Sqs, "SendMessage", &e)),

@@ -157,6 +157,11 @@ pub(crate) fn job_path(id: &str) -> String {
     format!("{JOBS}/{id}")
 }
 
+/// Ids that no job has, each another.
+pub(crate) fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|i| format!("019461a8-1a2b-7c3d-8e4f-{i:012x}")).collect()
+}
+
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
 }
