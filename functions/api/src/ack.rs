@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use ojs_core::engine::Ack;
 use ojs_core::job::{Holder, format_ms};
-use ojs_core::json::Fields;
+use ojs_core::json::{Fields, check_portable};
 use ojs_core::{Error, JobId};
 use serde_json::json;
 
@@ -17,7 +17,11 @@ use crate::{jobs, reply};
 pub(crate) async fn ack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
     let id = job_id(&mut request)?;
     let holder = holder(&mut request)?;
-    let ack = Ack { id: id.clone(), holder, result: request.take_raw("result") };
+    let result = request.take_raw("result");
+    if let Some(result) = &result {
+        check_portable("result", result)?;
+    }
+    let ack = Ack { id: id.clone(), holder, result };
     let acked = api.engine.ack(ack).await?;
     Ok(reply::ok(&json!({
         "acknowledged": true,

@@ -1,6 +1,6 @@
 //! `/ojs/v1/dead-letter` (HTTP binding section 12, dead letter section 10).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use ojs_core::engine::{DeadLetterQuery, Override};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::body::OptionalJsonBody;
 use crate::jobs::{job_reply, path_id};
 use crate::page;
+use crate::path::PathId;
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::reply;
@@ -48,7 +49,7 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
 
 pub(crate) async fn retry(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let change = Override::parse(body)?;
@@ -56,7 +57,7 @@ pub(crate) async fn retry(
     Ok(job_reply(StatusCode::OK, &job))
 }
 
-pub(crate) async fn delete(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn delete(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
     let id = path_id("dead letter", &id)?;
     api.engine.delete_dead_letter(&id).await?;
     Ok(reply::ok(&json!({"deleted": true, "job_id": id.as_str()})))

@@ -1,6 +1,6 @@
 //! `POST /ojs/v1/workers/heartbeat` (HTTP binding section 10.4, worker protocol section 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -40,25 +40,30 @@ pub(crate) async fn beat(State(api): State<Api>, JsonBody(request): JsonBody) ->
 
 fn parse(mut fields: Fields) -> Result<Heartbeat, Error> {
     let worker_id = worker_id(&mut fields)?.ok_or_else(|| Error::field("worker_id", "is required"))?;
-    let mut tokens = lease_tokens(&mut fields)?;
+    let tokens = lease_tokens(&mut fields)?;
     // The worker protocol counts in `active_jobs` and lists in `active_job_ids`; the HTTP binding lists in the former.
     let listed = fields.take_strings("active_job_ids", MAX_HEARTBEAT_JOBS)?;
-    let ids = match fields.take("active_jobs") {
-        Some(value) if kind(value.get()) == "number" && listed.is_some() => listed,
+    let (field, ids) = match fields.take("active_jobs") {
+        Some(value) if kind(value.get()) == "number" && listed.is_some() => ("active_job_ids", listed),
         Some(value) => {
             expect("active_jobs", &value, "array")?;
             let ids: Vec<String> = serde_json::from_str(value.get())
                 .map_err(|_| Error::field("active_jobs", "must be an array of job ids"))?;
-            Some(ids)
+            ("active_jobs", Some(ids))
         }
-        None => listed,
+        None => ("active_job_ids", listed),
     };
-    let jobs = ids.unwrap_or_default().into_iter().map(|text| {
+    let mut jobs: Vec<(JobId, Option<String>)> = Vec::new();
+    let mut named = HashSet::new();
+    for text in ids.unwrap_or_default() {
         let id = JobId::parse(&text)
-            .ok_or_else(|| Error::field("active_jobs", "must hold job ids, which are lower-case UUIDv7s"))?;
-        Ok((id, tokens.remove(&text)))
-    });
-    Ok(Heartbeat { worker_id, jobs: jobs.collect::<Result<_, Error>>()?, visibility_ms: visibility(&mut fields)? })
+            .ok_or_else(|| Error::field(field, "must hold job ids, which are lower-case UUIDv7s"))?;
+        // A job named twice is one job, under the one token given for it.
+        if named.insert(id.clone()) {
+            jobs.push((id, tokens.get(&text).cloned()));
+        }
+    }
+    Ok(Heartbeat { worker_id, jobs, visibility_ms: visibility(&mut fields)? })
 }
 
 /// `lease_tokens`: an object of job id to token.

@@ -1,6 +1,6 @@
 //! `/ojs/v1/jobs` (HTTP binding section 9).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ojs_core::job::{Job, Shown};
@@ -8,6 +8,7 @@ use ojs_core::{Error, JobId};
 use serde::Serialize;
 
 use crate::body::{JsonBody, OptionalJsonBody};
+use crate::path::PathId;
 use crate::problem::Problem;
 use crate::reply;
 use crate::router::Api;
@@ -36,19 +37,19 @@ pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) 
     Ok(response)
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn show(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
     let job = api.engine.get(&path_id("job", &id)?).await?;
     Ok(job_reply(StatusCode::OK, &job))
 }
 
-pub(crate) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn cancel(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
     let job = api.engine.cancel(&path_id("job", &id)?).await?;
     Ok(job_reply(StatusCode::OK, &job))
 }
 
 pub(crate) async fn activate(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     OptionalJsonBody(_): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let job = api.engine.activate(&path_id("job", &id)?).await?;

@@ -17,6 +17,7 @@ mod layers;
 mod manifest;
 mod nack;
 mod page;
+mod path;
 pub mod problem;
 mod query;
 mod queues;

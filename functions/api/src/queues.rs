@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use ojs_core::job::format_ms;
+use ojs_core::job::{format_ms, queue_name};
 use serde_json::{Value, json};
 
 use crate::page;
@@ -16,6 +16,8 @@ const KIND: &str = "queues";
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
     let limit = page::limit(&params)?;
     let after: Option<String> = page::place(KIND, &params)?;
+    // DynamoDB refuses keys that are empty or too long.
+    let after = after.map(|name| queue_name("cursor", name)).transpose()?;
     let page = api.engine.list_queues(after.as_deref(), limit).await?;
     let queues: Vec<Value> = page
         .queues

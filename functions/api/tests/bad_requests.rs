@@ -256,6 +256,14 @@ async fn enqueue_fields() {
 
     bad("{}".into(), "type");
     bad(r#"{"args":[]}"#.into(), "type");
+    // Valid JSON that the parsers of other languages choke on.
+    for value in ["1e309", "[-1E+400]", r#""\ud83d""#, r#"{"a":["\ude00"]}"#] {
+        bad(format!(r#"{{"type":"a.b","args":[{value}]}}"#), "args");
+        bad(with(&format!(r#""meta":{{"a":{value}}}"#)), "meta");
+        bad(with(&format!(r#""x_a":{value}"#)), "$");
+        bad(options(&format!(r#""metadata":{{"a":{value}}}"#)), "meta");
+        bad(options(&format!(r#""unique":{{"a":{value}}}"#)), "options.unique");
+    }
     let long = format!("\"{}\"", "a".repeat(256));
     let long_segments = format!("\"{}a\"", "ab.".repeat(85));
     for value in [
@@ -574,6 +582,9 @@ async fn ack_and_nack_fields() {
             rows.push(Row::new("POST", path, body, 404, "not_found").detail("resource_type", "job"));
         }
     }
+    for result in ["1e999", r#"["\ud800"]"#] {
+        rows.push(Row::field(ACK, format!(r#"{{"job_id":"{NOBODY}","result":{result}}}"#), "result"));
+    }
     let mut bad = |member: &str, field: &'static str| {
         rows.push(Row::field(NACK, format!(r#"{{"job_id":"{NOBODY}"{member}}}"#), field));
     };
@@ -590,6 +601,9 @@ async fn ack_and_nack_fields() {
         (r#"{"code":"x","retryable":"no"}"#, "error.retryable"),
         (r#"{"code":"x","retryable":0}"#, "error.retryable"),
         (r#"{"code":"x","details":[]}"#, "error.details"),
+        (r#"{"code":"x","details":{"a":1e999}}"#, "error.details"),
+        (r#"{"code":"x","details":{"a":"\udfff"}}"#, "error.details"),
+        (r#"{"code":"x","backtrace":["\ud800"]}"#, "error.backtrace"),
         (r#"{"code":"x","details":"d"}"#, "error.details"),
         (r#"{"code":"x","details":{"\ud800":1}}"#, "error.details"),
         (r#"{"code":"x","backtrace":5}"#, "error.backtrace"),

@@ -63,7 +63,7 @@ impl Engine {
             Err(Refusal::Repeated) => return Ok(Acked { completed_at: stored.completed_at.unwrap_or(now) }),
             Err(refusal) => return Err(refuse::conflict(stored, &refusal, "ack", "active", now)),
         };
-        match self.store.replace_job(stored, &change.job).await? {
+        match self.replace(stored, &change.job).await? {
             Updated::Done(job) => {
                 let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
                 self.ended(&job, receipt).await;

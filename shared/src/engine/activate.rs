@@ -19,7 +19,7 @@ impl Engine {
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "activate", "pending", now))?;
             change.job.in_due_index = wake(change.job.due_at, now) == Wake::DueIndex;
             self.announce(&change.job, now).await?;
-            match self.store.replace_job(&stored, &change.job).await? {
+            match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     tracing::info!(job_id = %id, "job activated");
                     return Ok(*job);

@@ -36,7 +36,7 @@ impl Engine {
         for _ in 0..MAX_RACES {
             let change = step(&stored, Event::Cancel, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
-            match self.store.replace_job(&stored, &change.job).await? {
+            match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
                     self.ended(&job, receipt).await;

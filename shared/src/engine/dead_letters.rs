@@ -109,7 +109,7 @@ impl Engine {
             };
             change.apply(&mut retried);
             self.announce(&retried, now).await?;
-            match self.store.replace_job(&stored, &retried).await? {
+            match self.replace(&stored, &retried).await? {
                 Updated::Done(job) => {
                     tracing::info!(job_id = %id, queue = job.queue, "dead letter retried");
                     return Ok(*job);

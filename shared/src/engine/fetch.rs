@@ -128,6 +128,8 @@ impl Round<'_> {
                 Err(error) => failure = Some(error),
             }
         }
+        // Calls that run at once answer in any order.
+        messages.sort_by(|a, b| (a.sent_at_ms, a.job_id()).cmp(&(b.sent_at_ms, b.job_id())));
         // What was received is in our hands, whatever became of the other calls.
         if messages.is_empty() { failure.map_or(Ok(messages), Err) } else { Ok(messages) }
     }
@@ -213,7 +215,7 @@ impl Round<'_> {
             }
             let now = engine.now_ms();
             match step(&stored, Event::Claim(lease(&stored, request, now)), now) {
-                Ok(change) => match engine.store.replace_job(&stored, &change.job).await? {
+                Ok(change) => match engine.replace(&stored, &change.job).await? {
                     Updated::Done(job) => return self.won(*job, &message).await,
                     Updated::Refused(newer) => stored = *newer,
                     Updated::Missing | Updated::TooLarge => return self.orphan(&message).await,
@@ -238,7 +240,7 @@ impl Round<'_> {
         let engine = self.engine;
         let ended = settle(stored, engine.now_ms());
         if !stored.state.is_terminal() {
-            match engine.store.replace_job(stored, &ended).await? {
+            match engine.replace(stored, &ended).await? {
                 Updated::Done(job) => {
                     tracing::info!(job_id = %job.id, queue = job.queue, expired = job.is_expired(), "job discarded");
                     engine.ended(&job, Some(&message.receipt)).await;

@@ -36,8 +36,9 @@ use crate::aws::Clients;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::ids::Ids;
+use crate::job::Job;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Store, Updated};
 use crate::transport::Transport;
 
 /// How often an operation computes anew because the job changed between its read and its write.
@@ -103,6 +104,11 @@ impl Engine {
     pub fn forget_queues(&self) {
         self.transport.forget_queues();
         self.registered.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Writes what a step made of a job that was read, unless the job has changed since.
+    async fn replace(&self, stored: &Job, new: &Job) -> Result<Updated> {
+        self.store.replace_job(stored, new, self.ids.nonce()).await
     }
 
     /// Notes a queue in the registry, once per process.

@@ -43,7 +43,7 @@ impl Engine {
                 Err(refusal) => return Err(refuse::conflict(&stored, &refusal, "nack", "active", now)),
             };
             change.job.in_due_index = change.job.due_at.is_some() && wake(change.job.due_at, now) == Wake::DueIndex;
-            match self.store.replace_job(&stored, &change.job).await? {
+            match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
                     self.after_nack(&job, receipt, now).await;

@@ -17,8 +17,11 @@ impl Engine {
     /// # Errors
     /// The AWS error.
     pub async fn list_queues(&self, after: Option<&str>, limit: usize) -> Result<QueuePage> {
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let (queues, more) = self.store.list_queues(after, limit).await?;
+        // One more than asked: DynamoDB names a next key after a full page even where nothing follows.
+        let read = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+        let (mut queues, _) = self.store.list_queues(after, read).await?;
+        let more = queues.len() > limit;
+        queues.truncate(limit);
         let next = if more { queues.last().map(|q| q.name.clone()) } else { None };
         Ok(QueuePage { queues, next })
     }

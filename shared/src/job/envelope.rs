@@ -114,7 +114,7 @@ pub struct Job {
 
     /// Counts the writes; every write that was computed from a read is conditional on it.
     pub revision: u64,
-    /// Marks the call that enqueued, completed or cancelled the job, to tell its own SDK retry from another call (I5).
+    /// Marks the call that wrote the job last, to tell its own SDK retry from another call (I5).
     pub nonce: Option<u64>,
 
     pub state: State,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::json::{Fields, Json, kind};
+use crate::json::{Fields, Json, check_portable, kind};
 
 /// Most errors kept in a job's history; the oldest go first. OJS asks for at least 10.
 pub const MAX_HISTORY: usize = 100;
@@ -101,6 +101,11 @@ impl Failure {
                 .and_then(|c| serde_json::from_str::<String>(c.get()).ok()),
             None => None,
         };
+        for (field, value) in [("error.details", &details), ("error.backtrace", &backtrace)] {
+            if let Some(value) = value {
+                check_portable(field, value)?;
+            }
+        }
         let mut truncated = false;
         let code = cut(code.unwrap_or_else(|| "handler_error".to_owned()), MAX_NAME_BYTES, &mut truncated);
         let error_type = cut(

@@ -1,6 +1,7 @@
 //! Times on the wire: RFC 3339 in, UTC with milliseconds out (OJS JSON format section 5.3).
 
 use jiff::Timestamp;
+use jiff::civil::{DateTime, date};
 
 use super::duration::parse_duration;
 use super::envelope::Moment;
@@ -19,7 +20,24 @@ pub fn format_ms(ms: i64) -> String {
 /// `None` for anything else, a missing offset included.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
-    has_rfc3339_shape(text.as_bytes()).then(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))?
+    if !has_rfc3339_shape(text.as_bytes()) {
+        return None;
+    }
+    // Not as a `Timestamp`, which ends a day before the year 9999 does: `9999-12-31T23:59:59Z` is a common "never".
+    let (local, offset_min) = match text.strip_suffix(['Z', 'z']) {
+        Some(local) => (local, 0),
+        None => {
+            let (local, offset) = text.split_at_checked(text.len() - 6)?;
+            let (hours, minutes): (i64, i64) = (offset[1..3].parse().ok()?, offset[4..].parse().ok()?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let minutes = hours * 60 + minutes;
+            (local, if offset.starts_with('-') { -minutes } else { minutes })
+        }
+    };
+    let since_epoch = local.parse::<DateTime>().ok()?.duration_since(date(1970, 1, 1).at(0, 0, 0, 0));
+    i64::try_from(since_epoch.as_millis()).ok()?.checked_sub(offset_min * 60_000)
 }
 
 /// Reads a time as requests give it: RFC 3339, or `+<ISO 8601 duration>` from `now_ms`.

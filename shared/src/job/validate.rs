@@ -9,7 +9,7 @@ use super::state::State;
 use super::time::parse_when;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{Ids, JobId};
-use crate::json::{Fields, Json, expect};
+use crate::json::{Fields, Json, check_portable, expect};
 
 /// Longest job type, characters.
 pub const MAX_TYPE_CHARS: usize = 255;
@@ -122,6 +122,12 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         return Err(Error::too_large("meta", meta.get().len(), MAX_META_BYTES));
     }
     let extra = extra(fields.rest())?;
+    let kept = [("meta", &meta), ("options.retry", &retry_given), ("options.unique", &unique)];
+    let kept = kept.into_iter().chain([("options.rate_limit", &rate_limit), ("$", &extra), ("options.tags", &tags)]);
+    for (field, value) in kept.filter_map(|(field, value)| value.as_ref().map(|value| (field, value))) {
+        check_portable(field, value)?;
+    }
+    check_portable("args", &args)?;
 
     let due = scheduled_at.as_ref().map(|at| at.at_ms).filter(|at| *at > now_ms);
     let state = if pending {
@@ -244,10 +250,14 @@ fn either<T>(
 }
 
 fn timeout(options: &mut Fields, top: &mut Fields) -> Result<Option<i64>> {
-    let ms = options.take_integer("timeout_ms", 0, MAX_TIMEOUT_MS)?;
-    // The flat envelope counts in seconds (core section 5.2).
-    let s = either(options, top, "timeout", |f, n| f.take_integer(n, 0, MAX_TIMEOUT_MS / 1_000))?;
-    Ok(ms.or(s.map(|s| s * 1_000)).filter(|ms| *ms > 0))
+    let mut given = None;
+    for fields in [options, top] {
+        let ms = fields.take_integer("timeout_ms", 0, MAX_TIMEOUT_MS)?;
+        // The flat envelope counts in seconds (core section 5.2).
+        let s = fields.take_integer("timeout", 0, MAX_TIMEOUT_MS / 1_000)?;
+        given = given.or(ms).or(s.map(|s| s * 1_000));
+    }
+    Ok(given.filter(|ms| *ms > 0))
 }
 
 fn visibility(options: &mut Fields, top: &mut Fields) -> Result<Option<i64>> {

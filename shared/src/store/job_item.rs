@@ -10,7 +10,7 @@
 //! | `lw` `lt` | worker and token of the lease | | `lu` `vd` `xd` | lease end, its length, execution deadline, ms |
 //! | `rh` | receipt handle | | `er` `pe` `rd` | errors, past errors, retry delay ms |
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
-//! | `ps` | previous state | | `nc` | nonce of the enqueue, ack or cancel |
+//! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `lp` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
 

@@ -56,6 +56,7 @@ impl Store {
             };
             return match job_of(item) {
                 // Ids of our own making are unique, so a server-made id can only be our own first try.
+                Ok(_) if job.nonce.is_none() => Put::Done,
                 Ok(stored) if stored.nonce == job.nonce => Put::Done,
                 Ok(stored) => Put::Taken(Box::new(stored)),
                 Err(error) => Put::Failed { error, maybe_stored: false },

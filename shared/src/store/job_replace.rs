@@ -10,13 +10,14 @@ impl Store {
     /// Writes what a step computed from a read: one update of what differs, conditional on the revision read.
     ///
     /// Attributes that this version does not know stay. The oldest errors make room when the item grows too large.
-    /// Answers the job as it is then.
+    /// Answers the job as it is then. `nonce` marks this call, so that an SDK retry of it knows its own effect.
     ///
     /// # Errors
     /// The AWS error; the update may have taken effect.
-    pub async fn replace_job(&self, old: &Job, new: &Job) -> Result<Updated> {
+    pub async fn replace_job(&self, old: &Job, new: &Job, nonce: u64) -> Result<Updated> {
         let mut new = new.clone();
         new.revision = old.revision + 1;
+        new.nonce = Some(nonce);
         let before = self.item_of(old)?;
         let mut after = self.item_of(&new)?;
         while size(&after) > MAX_ITEM_BYTES {
@@ -31,7 +32,7 @@ impl Store {
             .expression_attribute_values(":old_revision", n(old.revision));
         Ok(match update::send(update, ReturnValue::AllNew).await? {
             // An SDK retry of an update that took effect meets its own result.
-            Updated::Refused(found) if self.item_of(&found)? == after => Updated::Done(found),
+            Updated::Refused(found) if found.nonce == Some(nonce) => Updated::Done(found),
             other => other,
         })
     }
