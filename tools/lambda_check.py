@@ -28,11 +28,11 @@ EXPECTED = (
 )
 
 
-def invoke(port, name):
+def invoke(port, name, function="api"):
     """The function's answer to a sample event, or what went wrong as text."""
-    command = ["cargo", "lambda", "invoke", "api", "--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
+    command = ["cargo", "lambda", "invoke", function, "--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
     command += ["--data-file", str(EVENTS / f"{name}.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     try:
         return json.loads(done.stdout)
     except ValueError:
@@ -59,6 +59,12 @@ def events(checks, port):
         if ok and name == "fetch":
             jobs = body_of(answer).get("jobs")
             checks.check("the fetch event gets a job", jobs and jobs[0]["type"] == "email.send", jobs)
+
+
+def tick(checks, port):
+    """The scheduler takes EventBridge's event; nothing is due."""
+    answer = invoke(port, "scheduled-tick", "scheduler")
+    checks.check("events/scheduled-tick.json is a tick", answer == {"sent": 0, "more": False}, answer)
 
 
 def http(checks, client):
@@ -91,6 +97,7 @@ def main():
     args = parser.parse_args()
     checks = Checks()
     checks.run(events, args.port)
+    checks.run(tick, args.port)
     checks.run(http, Client(f"http://127.0.0.1:{args.port}", args.key))
     return checks.finish()
 
