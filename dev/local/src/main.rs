@@ -24,7 +24,7 @@ struct Args {
     /// Port of SQS on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     sqs_port: u16,
-    /// Database file, to keep jobs between runs (messages are not kept); in memory without it
+    /// Database file, to keep jobs between runs; in memory without it
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
     /// Misbehave as SQS may: duplicate and reorder deliveries, answer short polls empty

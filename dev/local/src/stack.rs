@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{admin, tick};
+use crate::{admin, recover, tick};
 
 /// How often the database drops items past their TTL.
 const TTL_SWEEP: Duration = Duration::from_secs(60);
@@ -63,8 +63,8 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The table could not be made.
-    #[error("cannot create the table: {0}")]
+    /// The table could not be made, or its jobs not be sent again.
+    #[error("cannot prepare the table: {0}")]
     Table(ojs_core::Error),
 }
 
@@ -101,8 +101,13 @@ impl Stack {
             http_client: None,
         };
         let clients = Clients::connect(&options.settings, connect).await;
+        let dynamodb = clients.dynamodb.clone();
         let engine = Arc::new(Engine::new(clients, options.settings, Arc::new(SystemClock)));
         engine.store().create_table().await.map_err(StartError::Table)?;
+        if options.db.is_some() {
+            let sent = recover::send_again(&engine, &dynamodb).await.map_err(StartError::Table)?;
+            tracing::info!(sent, "messages of the jobs in the database sent again");
+        }
         let aws = Arc::new(aws);
         let api = Api {
             engine: Arc::clone(&engine),

@@ -16,7 +16,8 @@ pub(crate) const JOB_SK: &str = "J";
 const WORKER_SK: &str = "W";
 /// Partition of the queue registry.
 pub(crate) const QUEUES_PK: &str = "QUEUES";
-const JOB_PREFIX: &str = "JOB#";
+/// How a job's partition key starts.
+pub const JOB_PREFIX: &str = "JOB#";
 
 /// A primary key.
 pub type Key = HashMap<String, AttributeValue>;
