@@ -67,7 +67,9 @@ fn version(headers: &HeaderMap) -> Result<(), Error> {
 /// Bodies are OJS JSON or plain JSON; parameters such as a charset do not matter (HTTP binding section 4.1).
 fn content_type(request: &Request) -> Result<(), Error> {
     let Some(given) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    // Clients name a type even where they send no body.
+    let no_body = axum::body::HttpBody::is_end_stream(request.body());
+    if no_body || matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let given = String::from_utf8_lossy(given.as_bytes());
