@@ -50,8 +50,10 @@ pub(crate) const BUDGETS: &[Budget] = &[
     // Design: "nack, retry: conditional Update, then requeue, 1"; the requeue is SendMessage, then DeleteMessage. The
     // second DynamoDB call is the strong read that ADR 0002 explains; it takes no write unit.
     listed("nack_retry", 2.0, 2.0, 1.0),
-    // Design: "Requeue now: ChangeMessageVisibility 0" after one conditional Update; and the read of ADR 0002.
-    listed("nack_requeue", 2.0, 1.0, 1.0),
+    // Design: "Requeue now: ChangeMessageVisibility 0" after one conditional Update; and the read of ADR 0002. A message
+    // of its own instead (SendMessage, then DeleteMessage), because the receipt on the item may be an older receive's, and
+    // because a message that is given back again and again would count as poison: ADR 0012.
+    listed("nack_requeue", 2.0, 2.0, 1.0),
     // Design: "heartbeat of J jobs: J x {conditional Update, ChangeMessageVisibility} + worker item, J + 1".
     listed("heartbeat_one", 2.0, 1.0, 2.0),
     listed("heartbeat_ten", 1.1, 1.0, 1.1),

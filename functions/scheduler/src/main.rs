@@ -45,6 +45,6 @@ async fn run() -> Result<(), Error> {
 
 async fn tick(engine: &Engine, budget: Duration) -> Result<Value, Error> {
     let done = engine.promote_for(budget).await?;
-    tracing::info!(sent = done.sent, more = done.more, "tick");
-    Ok(json!({"sent": done.sent, "more": done.more}))
+    tracing::info!(sent = done.sent, failed = done.failed, more = done.more, "tick");
+    Ok(json!({"sent": done.sent, "failed": done.failed, "more": done.more}))
 }

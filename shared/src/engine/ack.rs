@@ -32,6 +32,10 @@ impl Engine {
     pub async fn ack(&self, ack: Ack) -> Result<Acked> {
         let now = self.now_ms();
         let Ack { id, holder, result } = ack;
+        // DynamoDB refuses what is larger than any item in ways of its own.
+        if let Some(size) = result.as_ref().map(|r| r.get().len()).filter(|size| *size > MAX_ITEM_BYTES) {
+            return Err(Error::too_large("result", size, MAX_ITEM_BYTES));
+        }
         let nonce = self.ids.nonce();
         match self.store.complete_job(&id, &holder, result.as_ref(), nonce, now).await? {
             Updated::Done(before) => {

@@ -1,7 +1,7 @@
-use super::{Engine, MAX_RACES, refuse};
+use super::{Engine, MAX_ANSWER_BYTES, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::{Event, Job, Refusal, RetryPolicy, State, queue_name, step};
+use crate::job::{Event, Job, MAX_ENVELOPE_BYTES, Refusal, RetryPolicy, State, queue_name, step};
 use crate::json::{Fields, Json};
 use crate::store::{DeadLetterPosition, Updated};
 
@@ -85,11 +85,21 @@ impl Engine {
         let more = places.len() > wanted;
         places.truncate(wanted);
         let places = places.split_off(query.offset.min(places.len()));
-        let next = if more { places.last().cloned() } else { None };
-        let ids: Vec<JobId> = places.into_iter().map(|place| place.id).collect();
+        let mut next = if more { places.last().cloned() } else { None };
+        let ids: Vec<JobId> = places.iter().map(|place| place.id.clone()).collect();
         let mut jobs = self.store.get_jobs(&ids).await?;
         // The index lags behind the item.
         jobs.retain(|job| job.state == State::Discarded && job.dead_letter);
+        // A page of large jobs ends early; the first is answered whatever its size.
+        let mut bytes = 0;
+        let fits = jobs.iter().position(|job| {
+            bytes += job.answer_bytes();
+            bytes > MAX_ANSWER_BYTES
+        });
+        if let Some(fits) = fits.map(|fits| fits.max(1)).filter(|fits| *fits < jobs.len()) {
+            jobs.truncate(fits);
+            next = jobs.last().and_then(|job| places.iter().find(|place| place.id == job.id).cloned());
+        }
         Ok(DeadLetterPage { jobs, next })
     }
 
@@ -108,6 +118,10 @@ impl Engine {
                 Err(_) => return Err(not_dead(id)),
             };
             change.apply(&mut retried);
+            let size = retried.envelope_bytes();
+            if size > MAX_ENVELOPE_BYTES {
+                return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES));
+            }
             self.announce(&retried, now).await?;
             match self.replace(&stored, &retried).await? {
                 Updated::Done(job) => {
@@ -116,10 +130,7 @@ impl Engine {
                 }
                 Updated::Refused(newer) => stored = *newer,
                 Updated::Missing => return Err(not_dead(id)),
-                Updated::TooLarge => {
-                    let limit = crate::job::MAX_ENVELOPE_BYTES;
-                    return Err(Error::too_large("envelope", retried.envelope_bytes(), limit));
-                }
+                Updated::TooLarge => return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES)),
             }
         }
         Err(refuse::raced(id))

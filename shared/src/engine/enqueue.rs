@@ -37,9 +37,13 @@ impl Engine {
         };
         match (put, sent) {
             (Put::Done, Ok(())) => {}
-            (Put::Done, Err(error)) | (Put::Failed { error, maybe_stored: true }, _) => {
-                self.take_back(&job, error).await?
+            (Put::Done, Err(error)) => self.take_back(&job, error).await?,
+            (Put::Failed { error, maybe_stored: true }, _) if client_id => {
+                // No message has gone out yet, so what cannot be taken back is another request's job.
+                self.take_back(&job, error.clone()).await?;
+                return Err(error);
             }
+            (Put::Failed { error, maybe_stored: true }, _) => self.take_back(&job, error).await?,
             (Put::Failed { error, maybe_stored: false }, _) => return Err(error),
             (Put::Taken(existing), _) => return Err(self.duplicate(&existing).await),
         }

@@ -18,6 +18,7 @@ mod nack;
 mod promote;
 mod queues;
 mod refuse;
+mod see;
 
 pub use ack::{Ack, Acked};
 pub use dead_letters::{DeadLetterPage, DeadLetterQuery, Override};
@@ -41,6 +42,8 @@ use crate::settings::Settings;
 use crate::store::{Store, Updated};
 use crate::transport::Transport;
 
+/// Most bytes of jobs in one answer: Lambda gives back 6 MB at most, and jobs that are claimed must arrive.
+const MAX_ANSWER_BYTES: usize = 5_000_000;
 /// How often an operation computes anew because the job changed between its read and its write.
 const MAX_RACES: u32 = 5;
 

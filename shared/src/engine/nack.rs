@@ -39,7 +39,7 @@ impl Engine {
         for _ in 0..MAX_RACES {
             let mut change = match step(&stored, event.clone(), now) {
                 Ok(change) => change,
-                Err(Refusal::Repeated) => return Ok(settle(&stored, now).into_owned()),
+                Err(Refusal::Repeated) => return self.nack_again(&stored, now).await,
                 Err(refusal) => return Err(refuse::conflict(&stored, &refusal, "nack", "active", now)),
             };
             change.job.in_due_index = change.job.due_at.is_some() && wake(change.job.due_at, now) == Wake::DueIndex;
@@ -57,10 +57,20 @@ impl Engine {
         Err(refuse::raced(&id))
     }
 
+    /// The first try took effect and its answer was lost, perhaps with the rest of its process: its message may still be
+    /// hidden for the old lease. One message too many does no harm.
+    async fn nack_again(&self, stored: &Job, now: i64) -> Result<Job> {
+        let job = settle(stored, now).into_owned();
+        if matches!(job.state, State::Retryable | State::Available) && !stored.in_due_index {
+            self.announce(&job, now).await?;
+        }
+        Ok(job)
+    }
+
     async fn after_nack(&self, job: &Job, receipt: Option<&str>, now: i64) {
         match job.state {
-            State::Retryable => self.waits(job, receipt, now).await,
-            State::Available => self.hide(job, receipt, 0).await,
+            // Given back, too, a job gets a new message: SQS takes one that is received too often for poison.
+            State::Retryable | State::Available => self.waits(job, receipt, now).await,
             _ => self.ended(job, receipt).await,
         }
         tracing::info!(job_id = %job.id, attempt = job.attempt, state = job.state.as_str(), "attempt failed");

@@ -192,6 +192,17 @@ impl Job {
                 .sum::<usize>()
     }
 
+    /// Bytes that the job takes in an answer, rounded up.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        /// Names, ids, times and punctuation.
+        const FRAME: usize = 1_500;
+        let errors =
+            if self.errors.is_empty() { 0 } else { serde_json::to_string(&self.errors).map_or(0, |e| e.len()) };
+        // The last error is shown twice.
+        FRAME + self.envelope_bytes() + 2 * errors + self.result.as_ref().map_or(0, |r| r.get().len())
+    }
+
     /// Puts the job into `discarded`, as of `at_ms`.
     pub(crate) fn discard(&mut self, at_ms: i64, dead_letter: DeadLetter) {
         self.state = State::Discarded;

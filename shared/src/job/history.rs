@@ -7,14 +7,14 @@ use crate::json::{Fields, Json, check_portable, kind};
 
 /// Most errors kept in a job's history; the oldest go first. OJS asks for at least 10.
 pub const MAX_HISTORY: usize = 100;
-/// Longest message kept, bytes.
+/// Longest message kept, bytes of JSON.
 const MAX_MESSAGE_BYTES: usize = 4_096;
-/// Longest code or type kept, bytes.
+/// Longest code or type kept, bytes of JSON.
 const MAX_NAME_BYTES: usize = 255;
 /// Largest details or backtrace kept, bytes of JSON; larger ones are dropped or cut, and `truncated` says so.
 const MAX_EXTRA_BYTES: usize = 4_096;
 /// Largest entry that can come of those limits, bytes.
-pub const MAX_ENTRY_BYTES: usize = 32 * 1_024;
+pub const MAX_ENTRY_BYTES: usize = 16 * 1_024;
 
 /// One entry of the history, as stored and as shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -141,8 +141,7 @@ fn shorten(backtrace: Json, truncated: &mut bool) -> Option<Json> {
         return Some(backtrace);
     }
     if let Ok(text) = serde_json::from_str::<String>(backtrace.get()) {
-        // Escaping can double the text, so half of the room is safe.
-        return serde_json::value::to_raw_value(&cut(text, MAX_EXTRA_BYTES / 2, truncated)).ok();
+        return serde_json::value::to_raw_value(&cut(text, MAX_EXTRA_BYTES, truncated)).ok();
     }
     let frames: Vec<Json> = serde_json::from_str(backtrace.get()).ok()?;
     let mut room = MAX_EXTRA_BYTES;
@@ -157,9 +156,21 @@ fn shorten(backtrace: Json, truncated: &mut bool) -> Option<Json> {
     serde_json::value::to_raw_value(&kept).ok()
 }
 
+/// Cuts a text so that its JSON has at most `max_bytes`, quotes aside.
 fn cut(mut text: String, max_bytes: usize, truncated: &mut bool) -> String {
-    if text.len() > max_bytes {
-        text.truncate(text.floor_char_boundary(max_bytes));
+    let mut room = max_bytes;
+    let end = text.char_indices().find_map(|(at, c)| {
+        let size = match c {
+            '"' | '\\' | '\n' | '\r' | '\t' => 2,
+            c if (c as u32) < 0x20 => 6,
+            c => c.len_utf8(),
+        };
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        (!fits).then_some(at)
+    });
+    if let Some(end) = end {
+        text.truncate(end);
         *truncated = true;
     }
     text
@@ -217,5 +228,8 @@ mod tests {
         assert!(kept.len() > 100 && kept[0] == "frame é 0");
         let text = serde_json::json!({"message": "m", "backtrace": "\n".repeat(99_999)});
         assert!(parse(&text.to_string()).unwrap().backtrace.unwrap().get().len() <= MAX_EXTRA_BYTES + 2);
+        let text = serde_json::json!({"message": "\u{1}".repeat(9_999)});
+        let message = parse(&text.to_string()).unwrap().message;
+        assert!(serde_json::to_string(&message).unwrap().len() <= MAX_MESSAGE_BYTES + 2 && message.len() > 600);
     }
 }

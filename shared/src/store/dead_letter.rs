@@ -1,6 +1,6 @@
 use futures::future::try_join_all;
 
-use super::attr::{Item, get_n, n, s, take_s};
+use super::attr::{s, take_s};
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
@@ -44,28 +44,24 @@ impl Store {
             Some(queue) => (table::DEAD_IN_QUEUE_INDEX, "dlq", keys::dead_in(queue, shard)),
             None => (table::DEAD_INDEX, "dlp", keys::dead(shard)),
         };
-        let start: Option<Item> = after.map(|position| {
-            let mut key = keys::job(&position.id);
-            key.insert(attribute.to_owned(), s(&partition));
-            key.insert("dls".to_owned(), n(position.discarded_at));
-            key
-        });
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(index)
-            .key_condition_expression(format!("{attribute} = :partition"))
+        let mut condition = format!("{attribute} = :partition");
+        let mut query = self.client.query().table_name(&self.table).index_name(index);
+        if let Some(position) = after {
+            condition.push_str(" AND dls < :after");
+            let sort = keys::dead_sort(position.discarded_at, &position.id);
+            query = query.expression_attribute_values(":after", s(sort));
+        }
+        let answer = query
+            .key_condition_expression(condition)
             .expression_attribute_values(":partition", s(&partition))
             .scan_index_forward(false)
-            .set_exclusive_start_key(start)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let positions = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
-            let id = keys::job_of_pk(&take_s(&mut item, "pk")?)?;
-            Some(DeadLetterPosition { discarded_at: get_n(&item, "dls")?, id })
+            let (discarded_at, id) = keys::of_dead_sort(&take_s(&mut item, "dls")?)?;
+            Some(DeadLetterPosition { discarded_at, id })
         });
         Ok(positions.collect())
     }

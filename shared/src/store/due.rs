@@ -24,11 +24,23 @@ impl Store {
         self.shards
     }
 
-    /// The first `limit` jobs of one shard that are due at `until_ms` or before, earliest first.
+    /// The first `limit` jobs of one shard after `after` that are due at `until_ms` or before, earliest first.
     ///
     /// # Errors
     /// The AWS error.
-    pub async fn due_before(&self, shard: u32, until_ms: i64, limit: i32) -> Result<Vec<DueEntry>> {
+    pub async fn due_before(
+        &self,
+        shard: u32,
+        until_ms: i64,
+        after: Option<&DueEntry>,
+        limit: i32,
+    ) -> Result<Vec<DueEntry>> {
+        let start = after.map(|entry| {
+            let mut key = keys::job(&entry.id);
+            key.insert("dup".to_owned(), s(keys::due(shard)));
+            key.insert("dus".to_owned(), n(entry.due_at));
+            key
+        });
         let answer = self
             .client
             .query()
@@ -37,6 +49,7 @@ impl Store {
             .key_condition_expression("dup = :partition AND dus <= :until")
             .expression_attribute_values(":partition", s(keys::due(shard)))
             .expression_attribute_values(":until", n(until_ms))
+            .set_exclusive_start_key(start)
             .limit(limit)
             .send()
             .await

@@ -97,7 +97,7 @@ impl Store {
         if let Some(at) = job.discarded_at.filter(|_| job.dead_letter) {
             put("dlp", Some(s(keys::dead(shard))));
             put("dlq", Some(s(keys::dead_in(&job.queue, shard))));
-            put("dls", Some(n(at)));
+            put("dls", Some(s(keys::dead_sort(at, &job.id))));
         }
         Ok(item)
     }

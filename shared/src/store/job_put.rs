@@ -68,21 +68,26 @@ impl Store {
         }
     }
 
-    /// Takes back a put whose message could not be sent; `false` when the job has moved on since.
+    /// Takes back a put whose message could not be sent; `false` when the job has moved on since, or is another
+    /// request's.
     ///
     /// # Errors
     /// The AWS error; the job may still be there.
     pub async fn undo_put(&self, job: &Job) -> Result<bool> {
-        let sent = self
+        let mut delete = self
             .client
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(keys::job(&job.id)))
-            .condition_expression("attribute_not_exists(pk) OR r = :r")
-            .expression_attribute_values(":r", n(job.revision))
-            .send()
-            .await;
-        match sent {
+            .expression_attribute_values(":r", n(job.revision));
+        // An id that a client chose may be another request's.
+        delete = match job.nonce {
+            Some(nonce) => delete
+                .condition_expression("attribute_not_exists(pk) OR (r = :r AND nc = :nonce)")
+                .expression_attribute_values(":nonce", n(nonce)),
+            None => delete.condition_expression("attribute_not_exists(pk) OR r = :r"),
+        };
+        match delete.send().await {
             Ok(_) => Ok(true),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),

@@ -87,6 +87,19 @@ pub fn dead_in(queue: &str, shard: u32) -> String {
     format!("{queue}#{shard}")
 }
 
+/// Sort key of both dead-letter indexes: by time, and by id within one ms, which an index alone would not order.
+#[must_use]
+pub fn dead_sort(discarded_at_ms: i64, id: &JobId) -> String {
+    format!("{:015}#{id}", discarded_at_ms.max(0))
+}
+
+/// Reads [`dead_sort`].
+#[must_use]
+pub fn of_dead_sort(key: &str) -> Option<(i64, JobId)> {
+    let (at, id) = key.split_once('#')?;
+    Some((at.parse().ok()?, JobId::parse(id)?))
+}
+
 /// Partition of the listing index.
 #[must_use]
 pub fn listing(queue: &str, shard: u32) -> String {
@@ -104,6 +117,14 @@ mod tests {
         let id = Ids::new().job_id(1_700_000_000_000);
         assert_eq!(job_of_pk(&job_pk(&id)), Some(id));
         assert_eq!(job_of_pk("QUEUE#x"), None);
+    }
+
+    #[test]
+    fn dead_letters_sort_by_time_and_read_back() {
+        let id = Ids::new().job_id(1_700_000_000_000);
+        assert!(dead_sort(999, &id) < dead_sort(1_000, &id) && dead_sort(9, &id) < dead_sort(1_700_000_000_000, &id));
+        assert_eq!(of_dead_sort(&dead_sort(1_700_000_000_000, &id)), Some((1_700_000_000_000, id)));
+        assert_eq!(of_dead_sort("x"), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const ATTRIBUTES: [(&str, ScalarAttributeType); 8] = [
     ("dus", ScalarAttributeType::N),
     ("dlp", ScalarAttributeType::S),
     ("dlq", ScalarAttributeType::S),
-    ("dls", ScalarAttributeType::N),
+    ("dls", ScalarAttributeType::S),
     ("lp", ScalarAttributeType::S),
 ];
 

@@ -7,7 +7,6 @@ use super::queues::is_missing_queue;
 use super::{JobRef, MAX_HIDDEN_S, MAX_RECEIVE, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
-use crate::ids::JobId;
 
 /// A message in hand: hidden from others until its visibility timeout.
 #[derive(Debug, Clone)]
@@ -22,14 +21,6 @@ pub struct Received {
     pub sent_at_ms: i64,
     /// How often it has been received, this time included.
     pub receives: i64,
-}
-
-impl Received {
-    /// The job's id, by which messages sent in the same ms are in order.
-    #[must_use]
-    pub fn job_id(&self) -> Option<&JobId> {
-        self.job.as_ref().map(|job| &job.id)
-    }
 }
 
 impl Transport {

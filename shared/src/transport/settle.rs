@@ -1,7 +1,7 @@
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::queues::is_missing_queue;
-use super::{MAX_HIDDEN_S, Transport};
+use super::{MAX_HIDE_S, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
 
@@ -19,7 +19,7 @@ impl Transport {
         }
     }
 
-    /// Hides a message in hand for `hidden_s` from now (0 to 43,200 s; 0 gives it back at once).
+    /// Hides a message in hand for `hidden_s` from now (0 to 43,140 s; 0 gives it back at once).
     ///
     /// A message that is not in hand any more, or cannot be hidden for longer (SQS stops at 12 h from the receive),
     /// is left: it comes back by itself, and the claim decides.
@@ -28,7 +28,7 @@ impl Transport {
     /// The AWS error; the message may have been hidden.
     pub async fn hide(&self, queue: &str, receipt: &str, hidden_s: i64) -> Result<()> {
         let Some(url) = self.url(queue).await? else { return Ok(()) };
-        let hidden_s = i32::try_from(hidden_s.clamp(0, MAX_HIDDEN_S)).unwrap_or(0);
+        let hidden_s = i32::try_from(hidden_s.clamp(0, MAX_HIDE_S)).unwrap_or(0);
         let sent = self
             .client
             .change_message_visibility()

@@ -1,0 +1,252 @@
+//! What becomes of one message: its job is claimed, or the message is deleted, put back or kept in hand.
+
+use std::time::Duration;
+
+use super::fetch::SOON_MS;
+use super::follow::MAX_DELAY_MS;
+use super::{Engine, Fetch, MAX_RACES};
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
+use crate::store::{ClaimRequest, Updated};
+use crate::transport::{JobRef, MAX_HIDDEN_S, Received};
+
+/// A message whose job cannot be run yet is put back for this long, s.
+const PUT_BACK_S: i64 = 1;
+/// A message whose job could not be asked for is put back for as many seconds as it has been received, up to this.
+const MAX_PUT_BACK_S: i64 = 300;
+/// A message received more often than this makes way for a new one: SQS takes one for poison after 1,000 receives, and
+/// a long outage, a worker that keeps giving its job back, or many lapses must not bring a live job there.
+const MAX_RECEIVES: i64 = 500;
+/// A message younger than this may have overtaken what it announces, ms.
+const YOUNG_MS: i64 = 60_000;
+/// How long a put may take longer than the send that runs beside it.
+const OVERTAKEN: Duration = Duration::from_millis(30);
+/// How long the message of a job that waits for its activation rests, s.
+const PENDING_REST_S: i64 = 900;
+
+/// What became of a message.
+pub(super) enum Seen {
+    /// Its job is the worker's.
+    Won(Box<Job>),
+    /// Its job is due at this ms, within [`SOON_MS`].
+    Soon(i64, Received),
+    /// Deleted or put back.
+    Dropped,
+}
+
+/// A fetch, as its messages see it.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) fetch: &'a Fetch,
+    /// How long the receive has hidden the messages, s.
+    pub(super) hidden_s: i64,
+}
+
+impl Sight<'_> {
+    /// Claims the job of one message, or settles the message. On failure the message is put back.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub(super) async fn see(&self, message: Received) -> Result<Seen> {
+        let (queue, receipt) = (message.queue.clone(), message.receipt.clone());
+        let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
+        let seen = if message.receives > MAX_RECEIVES { self.renew(&message).await } else { self.claim(message).await };
+        if seen.is_err()
+            && let Err(error) = self.engine.transport.hide(&queue, &receipt, rest_s).await
+        {
+            tracing::warn!(queue, %error, "message not put back; it returns after its visibility timeout");
+        }
+        seen
+    }
+
+    /// A new message for the same job takes the place of one that has been received too often.
+    async fn renew(&self, message: &Received) -> Result<Seen> {
+        if let Some(job) = &message.job {
+            tracing::warn!(job_id = %job.id, queue = message.queue, receives = message.receives, "message renewed");
+            // To where it came from: a job that has moved has a message of its own there.
+            let job = JobRef { queue: message.queue.clone(), ..job.clone() };
+            self.engine.transport.send(&job, 0).await?;
+        }
+        self.delete(message).await
+    }
+
+    async fn claim(&self, message: Received) -> Result<Seen> {
+        let engine = self.engine;
+        let Some(JobRef { id, .. }) = message.job.clone() else {
+            tracing::warn!(queue = message.queue, "a message that is not ours was dropped");
+            return self.delete(&message).await;
+        };
+        let request = ClaimRequest {
+            worker: self.fetch.worker_id.clone(),
+            token: engine.ids.lease_token(),
+            visibility_ms: self.fetch.visibility_ms,
+            default_visibility_ms: engine.settings.visibility_timeout_ms,
+            receipt: message.receipt.clone(),
+        };
+        let mut claimed = self.try_claim(&id, &message, &request).await?;
+        if matches!(claimed, Updated::Missing) && self.is_new(&message) {
+            // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
+            engine.clock.sleep(OVERTAKEN).await;
+            claimed = self.try_claim(&id, &message, &request).await?;
+        }
+        match claimed {
+            Updated::Done(job) => self.won(*job, &message).await,
+            Updated::Refused(stored) => self.refused(*stored, &request, message).await,
+            Updated::Missing | Updated::TooLarge => self.orphan(&message).await,
+        }
+    }
+
+    /// The fast claim. When its answer is lost for good, one read tells whether it took effect: the job would idle
+    /// under a lease that nobody knows.
+    async fn try_claim(&self, id: &JobId, message: &Received, request: &ClaimRequest) -> Result<Updated> {
+        let engine = self.engine;
+        match engine.store.claim_job(id, &message.queue, request, engine.now_ms()).await {
+            Err(error) => match engine.store.get_job(id).await {
+                Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.token == request.token) => {
+                    Ok(Updated::Done(Box::new(job)))
+                }
+                _ => Err(error),
+            },
+            claimed => claimed,
+        }
+    }
+
+    /// The job waits for longer than a message can: the due index takes over, and the message goes.
+    async fn hand_to_due_index(&self, stored: &Job, message: &Received) -> Result<Seen> {
+        if !stored.in_due_index {
+            let mut waiting = settle(stored, self.engine.now_ms()).into_owned();
+            waiting.in_due_index = true;
+            if !matches!(self.engine.replace(stored, &waiting).await?, Updated::Done(_)) {
+                return self.put_back(message, PUT_BACK_S).await;
+            }
+        }
+        self.delete(message).await
+    }
+
+    /// The item has no room for what must be written; the job stays as it is until somebody mends it.
+    async fn does_not_fit(&self, job: &Job, message: &Received) -> Result<Seen> {
+        tracing::error!(job_id = %job.id, "the job's item is full; it cannot be claimed");
+        self.put_back(message, PENDING_REST_S).await
+    }
+
+    /// The lease is durable; the message must come back when it ends, unless it does so anyway.
+    async fn won(&self, job: Job, message: &Received) -> Result<Seen> {
+        let now = self.engine.now_ms();
+        if let Some(lease) = &job.lease {
+            let ends_s = ((lease.ends_at_ms() - now) / 1_000).clamp(1, MAX_HIDDEN_S);
+            // A message that comes back before the lease's end is put back by the fetch that meets it. One second less
+            // than the receive's is the time that this fetch itself took.
+            if ends_s < self.hidden_s - 1 {
+                self.engine.hide(&job, Some(&message.receipt), ends_s).await;
+            }
+        }
+        tracing::info!(job_id = %job.id, queue = job.queue, attempt = job.attempt, "job claimed");
+        Ok(Seen::Won(Box::new(job)))
+    }
+
+    /// The item, as stored, is not claimable: the clock may have made it so, or it tells what to do with the message.
+    async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: Received) -> Result<Seen> {
+        let engine = self.engine;
+        for _ in 0..MAX_RACES {
+            if stored.queue != message.queue {
+                // Moved to another queue, where it has a message of its own; or about to move here, for that message
+                // is sent first.
+                return if self.is_young(&message) {
+                    self.put_back(&message, PUT_BACK_S).await
+                } else {
+                    self.delete(&message).await
+                };
+            }
+            let now = engine.now_ms();
+            match step(&stored, Event::Claim(lease(&stored, request, now)), now) {
+                Ok(change) => match engine.replace(&stored, &change.job).await? {
+                    Updated::Done(job) => return self.won(*job, &message).await,
+                    Updated::Refused(newer) => stored = *newer,
+                    Updated::Missing => return self.orphan(&message).await,
+                    Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
+                },
+                Err(Refusal::NotYet { at_ms }) if at_ms - now <= SOON_MS => return Ok(Seen::Soon(at_ms, message)),
+                Err(Refusal::NotYet { at_ms })
+                    if at_ms - now > MAX_DELAY_MS && settle(&stored, now).state != State::Active =>
+                {
+                    return self.hand_to_due_index(&stored, &message).await;
+                }
+                Err(Refusal::NotYet { at_ms }) => {
+                    // Never deleted: it may be the only message that a running job has.
+                    return self.put_back(&message, (at_ms - now) / 1_000).await;
+                }
+                Err(Refusal::State(State::Pending)) => {
+                    let rest = if self.is_young(&message) { PUT_BACK_S } else { PENDING_REST_S };
+                    return self.put_back(&message, rest).await;
+                }
+                Err(_) => return self.over(&stored, &message).await,
+            }
+        }
+        self.put_back(&message, PUT_BACK_S).await
+    }
+
+    /// The job has ended: what the clock ended is written down, then the message goes.
+    async fn over(&self, stored: &Job, message: &Received) -> Result<Seen> {
+        let engine = self.engine;
+        let ended = settle(stored, engine.now_ms());
+        if !stored.state.is_terminal() {
+            match engine.replace(stored, &ended).await? {
+                Updated::Done(job) => {
+                    tracing::info!(job_id = %job.id, queue = job.queue, expired = job.is_expired(), "job discarded");
+                    engine.ended(&job, Some(&message.receipt)).await;
+                    return Ok(Seen::Dropped);
+                }
+                // Somebody else was faster; the message tells again what is to be done.
+                _ => return self.put_back(message, PUT_BACK_S).await,
+            }
+        }
+        // An operator's retry sends the message first: this one may be its.
+        if ended.dead_letter && self.is_young(message) {
+            return self.put_back(message, PUT_BACK_S).await;
+        }
+        self.delete(message).await
+    }
+
+    /// No such job: the put may still be on its way, or was never made.
+    async fn orphan(&self, message: &Received) -> Result<Seen> {
+        if self.is_young(message) {
+            return self.put_back(message, PUT_BACK_S).await;
+        }
+        tracing::info!(queue = message.queue, "the message of a job that does not exist was dropped");
+        self.delete(message).await
+    }
+
+    async fn delete(&self, message: &Received) -> Result<Seen> {
+        self.engine.transport.delete(&message.queue, &message.receipt).await?;
+        Ok(Seen::Dropped)
+    }
+
+    async fn put_back(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
+        self.engine.transport.hide(&message.queue, &message.receipt, hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S)).await?;
+        Ok(Seen::Dropped)
+    }
+
+    /// Whether its put may still be under way.
+    fn is_new(&self, message: &Received) -> bool {
+        message.receives == 1 && self.engine.now_ms() - message.sent_at_ms < SOON_MS
+    }
+
+    fn is_young(&self, message: &Received) -> bool {
+        self.engine.now_ms() - message.sent_at_ms < YOUNG_MS
+    }
+}
+
+/// The lease that a claim computed from a read takes; the fast claim builds the same in its update.
+fn lease(job: &Job, request: &ClaimRequest, now: i64) -> Lease {
+    let duration_ms = request.visibility_ms.or(job.visibility_timeout_ms).unwrap_or(request.default_visibility_ms);
+    Lease {
+        worker: request.worker.clone(),
+        token: request.token.clone(),
+        until_ms: now + duration_ms,
+        duration_ms,
+        deadline_ms: job.timeout_ms.map_or(i64::MAX, |timeout| now + timeout),
+        receipt: Some(request.receipt.clone()),
+    }
+}
