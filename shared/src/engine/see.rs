@@ -94,7 +94,12 @@ impl Sight<'_> {
         match claimed {
             Updated::Done(job) => self.won(*job, &message).await,
             Updated::Refused(stored) => self.refused(*stored, &request, message).await,
-            Updated::Missing | Updated::TooLarge => self.orphan(&message).await,
+            // Computed from the item, the claim makes room by shortening its history.
+            Updated::TooLarge => match engine.store.get_job(&id).await? {
+                Some(stored) => self.refused(stored, &request, message).await,
+                None => self.orphan(&message).await,
+            },
+            Updated::Missing => self.orphan(&message).await,
         }
     }
 
