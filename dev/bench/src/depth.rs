@@ -68,9 +68,9 @@ pub(crate) struct Depth {
 
 pub(crate) async fn run(args: &Args) -> Outcome<Vec<Depth>> {
     let stage = Stage::start().await?;
-    let wire = SlowWire::new().await?;
+    let wire = SlowWire(Wire::new());
     let settings = Settings { table: "depth".to_owned(), queue_prefix: "depth".to_owned(), ..Settings::default() };
-    let lab = Lab::start(&stage, &settings, wire.wire.http_client(), ARGS_BYTES).await?;
+    let lab = Lab::start(&stage, &settings, wire.0.http_client(), ARGS_BYTES).await?;
     let repetitions = if args.quick { 10 } else { 50 };
     let one_us = p50_us(&lab, &wire, SINGLE_CALL, repetitions).await?;
     let mut depths = Vec::new();
@@ -178,32 +178,15 @@ async fn once(lab: &Lab, wire: &SlowWire, operation: &str) -> Outcome<Duration> 
 }
 
 /// A wire that can be made slow.
-struct SlowWire {
-    wire: Wire,
-    /// What a timer must be asked for, to be over after [`LATENCY`].
-    asked: Duration,
-}
+struct SlowWire(Wire);
 
 impl SlowWire {
-    /// Timers are late, by a millisecond and more: tries out by how much.
-    async fn new() -> Outcome<Self> {
-        let mut sample = Sample::new()?;
-        for _ in 0..50 {
-            let started = Instant::now();
-            tokio::time::sleep(LATENCY).await;
-            sample.add(started.elapsed());
-        }
-        let slept = Duration::from_secs_f64(sample.quantile_us(0.5) / 1e6);
-        let asked = LATENCY.saturating_sub(slept.saturating_sub(LATENCY));
-        Ok(Self { wire: Wire::new(), asked })
-    }
-
     async fn timed<T>(&self, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<Duration> {
-        self.wire.set_latency(self.asked);
+        self.0.set_latency(LATENCY);
         let started = Instant::now();
         let answer = operation.await;
         let latency = started.elapsed();
-        self.wire.set_latency(Duration::ZERO);
+        self.0.set_latency(Duration::ZERO);
         answer?;
         Ok(latency)
     }
