@@ -53,7 +53,7 @@ impl Clients {
             );
         loader = if emulated { loader.region(Region::new("us-east-1")) } else { loader.region(region) };
         if emulated || loopback_without_credentials() {
-            loader = loader.credentials_provider(Credentials::for_local());
+            loader = loader.credentials_provider(local_credentials());
         }
         if let Some(http_client) = options.http_client {
             loader = loader.http_client(http_client);
@@ -91,12 +91,6 @@ fn loopback_without_credentials() -> bool {
     loopback && !set("AWS_ACCESS_KEY_ID") && !set("AWS_PROFILE")
 }
 
-trait ForLocal {
-    fn for_local() -> Self;
-}
-
-impl ForLocal for Credentials {
-    fn for_local() -> Self {
-        Self::new("local", "local", None, None, "ojs-serverless")
-    }
+fn local_credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "ojs-serverless")
 }

@@ -1,8 +1,8 @@
 use futures::future::try_join;
 use futures::stream::{self, StreamExt};
 
-use super::Engine;
-use crate::error::{Error, ErrorCode, Result};
+use super::{Engine, refuse};
+use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Holder, Job, Refusal, State, settle, step};
 use crate::store::{Updated, WorkerBeat};
@@ -81,7 +81,7 @@ impl Engine {
         if jobs.is_empty()
             && let Some(gone) = lost.iter().find(|gone| gone.reason == "lease_lost")
         {
-            return Err(lease_lost(gone));
+            return Err(refuse::lease_lost(&gone.id, gone.attempt.unwrap_or(0), "extend"));
         }
         let each: Vec<_> = jobs
             .iter()
@@ -124,22 +124,6 @@ impl Engine {
             }
         })
     }
-}
-
-fn lease_lost(gone: &LostJob) -> Error {
-    let attempt = gone.attempt.unwrap_or(0);
-    Error::new(
-        ErrorCode::Conflict,
-        format!(
-            "Cannot extend job '{}': the lease is not yours; attempt {attempt} is held under another one.",
-            gone.id
-        ),
-    )
-    .with("job_id", gone.id.as_str())
-    .with("current_state", gone.state.map_or("", State::as_str))
-    .with("expected_state", "active")
-    .with("current_attempt", attempt)
-    .with("reason", gone.reason)
 }
 
 /// The strictest of what an operator and the worker's jobs (`meta.test_directive`) ask for.

@@ -19,20 +19,28 @@ pub(super) fn raced(id: &JobId) -> Error {
 pub(super) fn conflict(job: &Job, refusal: &Refusal, verb: &str, expected: &str, now_ms: i64) -> Error {
     let now = settle(job, now_ms);
     let (id, state, attempt) = (&job.id, now.state, now.attempt);
-    let message = match refusal {
-        Refusal::LeaseLost { .. } => {
-            format!("Cannot {verb} job '{id}': the lease is not yours; attempt {attempt} is held under another one.")
-        }
-        _ if verb == "cancel" => format!("Cannot cancel job '{id}': it has ended, it is '{state}'."),
-        _ => format!("Cannot {verb} job '{id}': it is '{state}', not '{expected}'."),
+    if matches!(refusal, Refusal::LeaseLost { .. }) {
+        return lease_lost(id, attempt, verb);
+    }
+    let message = if verb == "cancel" {
+        format!("Cannot cancel job '{id}': it has ended, it is '{state}'.")
+    } else {
+        format!("Cannot {verb} job '{id}': it is '{state}', not '{expected}'.")
     };
-    let mut error = Error::new(ErrorCode::Conflict, message)
+    refused(message, id, state, expected, attempt)
+}
+
+/// The job is active under a lease that is not the caller's: 409 with the attempt now running (I3).
+pub(super) fn lease_lost(id: &JobId, attempt: u32, verb: &str) -> Error {
+    let message =
+        format!("Cannot {verb} job '{id}': the lease is not yours; attempt {attempt} is held under another one.");
+    refused(message, id, State::Active, State::Active.as_str(), attempt).with("reason", "lease_lost")
+}
+
+fn refused(message: String, id: &JobId, state: State, expected: &str, attempt: u32) -> Error {
+    Error::new(ErrorCode::Conflict, message)
         .with("job_id", id.as_str())
         .with("current_state", state.as_str())
         .with("expected_state", expected)
-        .with("current_attempt", attempt);
-    if matches!(refusal, Refusal::LeaseLost { .. }) && state == State::Active {
-        error = error.with("reason", "lease_lost");
-    }
-    error
+        .with("current_attempt", attempt)
 }

@@ -172,12 +172,6 @@ impl Job {
         true
     }
 
-    /// When the job, if it waits, is due: now or later, ms since the Unix epoch.
-    #[must_use]
-    pub fn is_due(&self, now_ms: i64) -> bool {
-        self.due_at.is_none_or(|due| due <= now_ms)
-    }
-
     /// Bytes of the parts that the client chose.
     #[must_use]
     pub fn envelope_bytes(&self) -> usize {

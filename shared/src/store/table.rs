@@ -42,7 +42,7 @@ impl Store {
             .create_table()
             .table_name(&self.table)
             .billing_mode(BillingMode::PayPerRequest)
-            .set_key_schema(Some(key_schema("pk", Some("sk"))?));
+            .set_key_schema(Some(key_schema("pk", "sk")?));
         for (name, kind) in ATTRIBUTES {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind);
             create = create.attribute_definitions(attribute.build().map_err(Error::internal)?);
@@ -116,10 +116,9 @@ impl Store {
     }
 }
 
-fn key_schema(hash: &str, range: Option<&str>) -> Result<Vec<KeySchemaElement>> {
-    [(Some(hash), KeyType::Hash), (range, KeyType::Range)]
+fn key_schema(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>> {
+    [(hash, KeyType::Hash), (range, KeyType::Range)]
         .into_iter()
-        .filter_map(|(name, kind)| name.map(|name| (name, kind)))
         .map(|(name, kind)| {
             KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(Error::internal)
         })
@@ -137,7 +136,7 @@ fn index(name: &str, hash: &str, range: &str, more: &[&str]) -> Result<GlobalSec
     };
     GlobalSecondaryIndex::builder()
         .index_name(name)
-        .set_key_schema(Some(key_schema(hash, Some(range))?))
+        .set_key_schema(Some(key_schema(hash, range)?))
         .projection(projection.build())
         .build()
         .map_err(Error::internal)
