@@ -2,6 +2,7 @@
 //!
 //! * [`job`]: pure. The envelope, its validation, the state machine ([`job::step`]) and the clock-driven
 //!   view of a job ([`job::settle`]). Knows nothing of AWS, async or the wall clock.
+//! * [`cron`]: pure as well. Schedules, time zones, and what is to happen at one of their times.
 //! * [`store`]: DynamoDB, the truth. Every state change is one conditional write.
 //! * [`transport`]: SQS, the continuation. One message per live job says who looks next.
 //! * [`engine`]: one operation per file, written against the two.
@@ -10,6 +11,7 @@
 
 pub mod aws;
 pub mod clock;
+pub mod cron;
 pub mod engine;
 pub mod error;
 pub mod ids;

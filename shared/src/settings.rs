@@ -21,6 +21,10 @@ pub struct Settings {
     pub listing_index: bool,
     /// `OJS_INDEX_SHARDS`: partitions per index key, 1 to 32. May be raised, never lowered, on a live table.
     pub index_shards: u32,
+    /// `OJS_CRON_MISFIRE_SECONDS`: how late a cron occurrence may be looked at and still fire by itself, 60 to 86,400 s.
+    pub cron_misfire_ms: i64,
+    /// `OJS_TICK_MAX_JOBS`: most jobs that one scheduler tick sends, 100 to 10,000,000.
+    pub tick_max_jobs: usize,
     /// `OJS_AWS_MAX_ATTEMPTS`: tries of one AWS call, 1 to 10.
     pub aws_max_attempts: u32,
 }
@@ -35,6 +39,8 @@ impl Default for Settings {
             retention: Retention { completed_s: 7 * 86_400, discarded_s: 30 * 86_400 },
             listing_index: true,
             index_shards: 4,
+            cron_misfire_ms: 120_000,
+            tick_max_jobs: 200_000,
             aws_max_attempts: 3,
         }
     }
@@ -105,6 +111,13 @@ impl Settings {
             },
             listing_index: env.flag("OJS_LISTING_INDEX", true)?,
             index_shards: env.small("OJS_INDEX_SHARDS", 32)?.unwrap_or(defaults.index_shards),
+            cron_misfire_ms: env
+                .number("OJS_CRON_MISFIRE_SECONDS", 60, 86_400)?
+                .map_or(defaults.cron_misfire_ms, |s| s * 1_000),
+            tick_max_jobs: env
+                .number("OJS_TICK_MAX_JOBS", 100, 10_000_000)?
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(defaults.tick_max_jobs),
             aws_max_attempts: env.small("OJS_AWS_MAX_ATTEMPTS", 10)?.unwrap_or(defaults.aws_max_attempts),
         })
     }
@@ -177,6 +190,8 @@ mod tests {
             ("OJS_FETCH_WAIT_SECONDS", "21"),
             ("OJS_RETENTION_COMPLETED_DAYS", "-1"),
             ("OJS_INDEX_SHARDS", "0"),
+            ("OJS_CRON_MISFIRE_SECONDS", "59"),
+            ("OJS_TICK_MAX_JOBS", "0"),
             ("OJS_AWS_MAX_ATTEMPTS", "x"),
         ] {
             assert_eq!(with(name, value).unwrap_err().variable, name, "{value}");

@@ -6,7 +6,7 @@
 mod harness;
 
 use harness::{Scenario, enumerate};
-use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack, Override};
+use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack, Override, TickBudget};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
 use ojs_core::{Error, ErrorCode, JobId, Result};
@@ -362,7 +362,7 @@ async fn promoting() {
     enumerate(async |s| {
         let job = enqueued(&s, json!({"scheduled_at": "+PT1H"})).await;
         s.stack.clock.advance_ms(3_500_000);
-        let promoted: Result<_> = s.engine.promote(1).await;
+        let promoted: Result<_> = s.engine.promote(TickBudget::UNLIMITED).await;
         s.calm();
         if let Err(error) = promoted {
             failed_well(&error);

@@ -16,6 +16,20 @@ impl TestClock {
     }
 }
 
+/// The same clock, some ms off: an instance whose machine is not quite on time.
+#[derive(Debug, Clone)]
+pub struct SkewedClock(pub TestClock, pub i64);
+
+impl Clock for SkewedClock {
+    fn now_ms(&self) -> i64 {
+        self.0.now_ms() + self.1
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep<'_> {
+        self.0.sleep(duration)
+    }
+}
+
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
         self.0.now_ms()

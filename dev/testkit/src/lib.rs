@@ -5,7 +5,7 @@ mod clock;
 mod http;
 mod stack;
 
-pub use clock::TestClock;
+pub use clock::{SkewedClock, TestClock};
 pub use http::{Answer, Http};
 pub use stack::{TestStack, fields};
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 use ojs_api::auth::ApiKeys;
 use ojs_api::{Api, router};
 use ojs_core::aws::{Clients, ConnectOptions};
+use ojs_core::cron::Cron;
 use ojs_core::engine::{Ack, Fetch};
 use ojs_core::job::{Holder, Job};
 use ojs_core::json::Fields;
@@ -13,7 +14,7 @@ use ojs_wire::Wire;
 use serde_json::Value;
 
 use crate::http::Http;
-use crate::{START_MS, TestClock};
+use crate::{START_MS, SkewedClock, TestClock};
 
 /// A stack of a test's own.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ impl TestStack {
         (Arc::new(Engine::new(clients, settings, Arc::new(self.clock.clone()))), wire)
     }
 
+    /// Another instance, whose clock is `skew_ms` ahead (or, if negative, behind).
+    pub async fn skewed(&self, skew_ms: i64) -> Arc<Engine> {
+        let clients = connect(&self.aws, &self.settings, None).await;
+        Arc::new(Engine::new(clients, self.settings.clone(), Arc::new(SkewedClock(self.clock.clone(), skew_ms))))
+    }
+
     /// The HTTP API on the undisturbed instance, without a key.
     #[must_use]
     pub fn http(&self) -> Http {
@@ -86,6 +93,27 @@ impl TestStack {
     pub async fn enqueue(&self, options: Value) -> Job {
         let request = serde_json::json!({"type": "test", "args": [1], "options": options});
         self.engine.enqueue(fields(&request)).await.expect("enqueued")
+    }
+
+    /// Registers a cron job whose jobs of type `test` go to queue `default`; `more` are further fields.
+    ///
+    /// # Panics
+    /// When the engine refuses.
+    pub async fn register(&self, name: &str, expression: &str, more: Value) -> Cron {
+        let mut request = serde_json::json!({"name": name, "expression": expression, "type": "test"});
+        if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
+            request.extend(more);
+        }
+        self.engine.register_cron(fields(&request)).await.expect("registered").cron
+    }
+
+    /// Moves the clock to `at_ms`, which must not have passed.
+    ///
+    /// # Panics
+    /// When it has.
+    pub fn go_to(&self, at_ms: i64) {
+        let wait = at_ms - self.engine.now_ms();
+        self.clock.advance_ms(u64::try_from(wait).expect("a time to come"));
     }
 
     /// Fetches up to `count` jobs of queue `default` for a worker.

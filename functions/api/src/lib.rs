@@ -7,6 +7,7 @@ mod ack;
 pub mod auth;
 mod body;
 pub mod config;
+mod cron;
 mod dead_letter;
 mod events;
 mod fetch;

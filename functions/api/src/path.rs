@@ -1,4 +1,4 @@
-//! The `{id}` of a path.
+//! The `{id}` of a path: a job's id, a cron job's name.
 
 use std::convert::Infallible;
 

@@ -6,7 +6,7 @@ use axum::routing::{delete, get, post};
 use ojs_core::Engine;
 
 use crate::auth::ApiKeys;
-use crate::{ack, dead_letter, events, fetch, health, heartbeat, jobs, layers, manifest, nack, queues};
+use crate::{ack, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, manifest, nack, queues};
 
 /// What every handler can reach.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/dead-letter", get(dead_letter::list))
         .route("/ojs/v1/dead-letter/{id}", delete(dead_letter::delete))
         .route("/ojs/v1/dead-letter/{id}/retry", post(dead_letter::retry))
+        .route("/ojs/v1/cron", get(cron::list).post(cron::register))
+        .route("/ojs/v1/cron/{id}", get(cron::show).patch(cron::toggle).delete(cron::delete))
         .route("/ojs/v1/queues", get(queues::list))
         .route("/ojs/v1/events", get(events::list));
     layers::around(routes.merge(more), api)

@@ -92,11 +92,13 @@ impl Engine {
     /// job cannot run yet is put back, while a job without a message would wait for the audit.
     pub(super) async fn announce(&self, job: &Job, now_ms: i64) -> Result<()> {
         match wake(job.due_at, now_ms) {
-            Wake::Message(delay_s) => {
-                let job_ref = JobRef::to(job);
-                try_join(self.register_queue(&job.queue), self.transport.send(&job_ref, delay_s)).await.map(|_| ())
-            }
+            Wake::Message(delay_s) => self.send_ahead(&JobRef::to(job), delay_s).await,
             Wake::DueIndex => Ok(()),
         }
+    }
+
+    /// Sends a message before what it announces is durable.
+    pub(super) async fn send_ahead(&self, job: &JobRef, delay_s: i64) -> Result<()> {
+        try_join(self.register_queue(&job.queue), self.transport.send(job, delay_s)).await.map(|_| ())
     }
 }

@@ -7,7 +7,7 @@ use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::store::MAX_ITEM_BYTES;
-use crate::transport::{MAX_RECEIVE, Received};
+use crate::transport::{Line, MAX_RECEIVE, Received};
 
 /// Most jobs one fetch may ask for.
 pub const MAX_FETCH: usize = 100;
@@ -102,12 +102,13 @@ impl Round<'_> {
 
     /// Claims from one queue until there is enough, or nothing left.
     async fn drain(&mut self, queue: &str) -> Result<()> {
+        let line = Line::jobs(queue);
         let started = self.engine.now_ms();
         let mut stale_rounds = 0;
         while self.wanted() > 0 {
             // Where messages are stale, more than wanted are asked for: what turns out to be too much is given back.
             let max = if stale_rounds == 0 { self.wanted().min(MAX_RECEIVE) } else { MAX_RECEIVE };
-            let messages = self.engine.transport.receive(queue, max, self.sight.hidden_s, Duration::ZERO).await?;
+            let messages = self.engine.transport.receive(&line, max, self.sight.hidden_s, Duration::ZERO).await?;
             if messages.is_empty() {
                 break;
             }
@@ -151,7 +152,7 @@ impl Round<'_> {
 
     /// Puts messages back, all of them whatever becomes of one.
     async fn give_back(&self, messages: Vec<Received>, hidden_s: i64) -> Result<()> {
-        let each = messages.iter().map(|m| self.engine.transport.hide(&m.queue, &m.receipt, hidden_s));
+        let each = messages.iter().map(|m| self.engine.transport.hide(&m.line, &m.receipt, hidden_s));
         join_all(each).await.into_iter().collect()
     }
 
@@ -183,7 +184,8 @@ impl Round<'_> {
     async fn long_poll(&mut self, wait: Duration) {
         let max = self.wanted().min(MAX_RECEIVE);
         let hidden_s = self.sight.hidden_s;
-        let polls = self.fetch.queues.iter().map(|queue| self.engine.transport.receive(queue, max, hidden_s, wait));
+        let lines: Vec<Line> = self.fetch.queues.iter().map(|queue| Line::jobs(queue)).collect();
+        let polls = lines.iter().map(|line| self.engine.transport.receive(line, max, hidden_s, wait));
         let mut messages = Vec::new();
         for answer in join_all(polls).await {
             match answer {

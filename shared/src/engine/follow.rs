@@ -1,12 +1,12 @@
 //! What follows from a change once it is durable. Failures here are logged, not answered: the state is right, and the
 //! message's return finishes the rest.
 
-use futures::future::join;
+use futures::future::join3;
 
 use super::Engine;
 use crate::job::Job;
 use crate::store::Outcome;
-use crate::transport::{JobRef, MAX_DELAY_S};
+use crate::transport::{JobRef, Line, MAX_DELAY_S};
 
 /// Longest wait that a message's delay covers, ms.
 pub(super) const MAX_DELAY_MS: i64 = MAX_DELAY_S * 1_000;
@@ -28,11 +28,11 @@ pub(super) fn wake(due_at: Option<i64>, now_ms: i64) -> Wake {
 }
 
 impl Engine {
-    /// A job of this queue has ended: its message goes, and it is counted.
+    /// A job of this queue has ended: its message goes, it is counted, and the job that waits for it gets a message.
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&str>) {
         let delete = async {
             let Some(receipt) = receipt else { return };
-            if let Err(error) = self.transport.delete(&ended.queue, receipt).await {
+            if let Err(error) = self.transport.delete(&Line::jobs(&ended.queue), receipt).await {
                 tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
             }
         };
@@ -42,7 +42,13 @@ impl Engine {
                 tracing::warn!(job_id = %ended.id, queue = ended.queue, %error, "terminal job not counted");
             }
         };
-        join(delete, count).await;
+        let wake = async {
+            let Some(successor) = ended.successor.as_deref().and_then(JobRef::from_body) else { return };
+            if let Err(error) = self.transport.send(&successor, 0).await {
+                tracing::warn!(job_id = %successor.id, %error, "the job that waits for an ended one not woken; its own message comes back");
+            }
+        };
+        join3(delete, count, wake).await;
     }
 
     /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message
@@ -57,7 +63,7 @@ impl Engine {
             return;
         }
         if let Some(receipt) = receipt
-            && let Err(error) = self.transport.delete(&job.queue, receipt).await
+            && let Err(error) = self.transport.delete(&Line::jobs(&job.queue), receipt).await
         {
             tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim refuses it when it returns");
         }
@@ -66,7 +72,7 @@ impl Engine {
     /// Hides a job's message for `hidden_s`.
     pub(super) async fn hide(&self, job: &Job, receipt: Option<&str>, hidden_s: i64) {
         if let Some(receipt) = receipt
-            && let Err(error) = self.transport.hide(&job.queue, receipt, hidden_s).await
+            && let Err(error) = self.transport.hide(&Line::jobs(&job.queue), receipt, hidden_s).await
         {
             tracing::warn!(job_id = %job.id, %error, "message visibility not changed; it returns at its own time");
         }

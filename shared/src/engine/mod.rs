@@ -6,10 +6,18 @@
 mod ack;
 mod activate;
 mod cancel;
+mod cron_delete;
+mod cron_get;
+mod cron_list;
+mod cron_register;
+mod cron_tick;
+mod cron_toggle;
 mod dead_letters;
+mod drain;
 mod enqueue;
 mod events;
 mod fetch;
+mod fire;
 mod follow;
 mod get;
 mod health;
@@ -19,23 +27,29 @@ mod promote;
 mod queues;
 mod refuse;
 mod see;
+mod tick;
 
 pub use ack::{Ack, Acked};
+pub use cron_list::CronPage;
+pub use cron_register::CronRegistered;
+pub use cron_tick::CronTicked;
 pub use dead_letters::{DeadLetterPage, DeadLetterQuery, Override};
+pub use drain::Drained;
 pub use events::{EventPage, EventQuery, FEED_JOBS_PER_QUEUE, FEED_QUEUES};
 pub use fetch::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
 pub use health::Health;
 pub use heartbeat::{Heartbeat, Heartbeaten, LostJob, MAX_HEARTBEAT_JOBS};
 pub use nack::Nack;
-pub use promote::{LOOKAHEAD_MS, Promoted};
+pub use promote::Promoted;
 pub use queues::QueuePage;
+pub use tick::{LOOKAHEAD_MS, TickBudget};
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::aws::Clients;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::Ids;
 use crate::job::Job;
 use crate::settings::Settings;
@@ -123,4 +137,14 @@ impl Engine {
         self.registered.write().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
         Ok(())
     }
+}
+
+/// No such cron job: 404.
+fn cron_missing(name: &str) -> Error {
+    Error::not_found("cron", name)
+}
+
+/// The cron job kept changing under us: 503, to be tried again.
+fn cron_raced(name: &str) -> Error {
+    Error::new(ErrorCode::BackendUnavailable, format!("Cron job '{name}' keeps changing; try again shortly."))
 }

@@ -1,58 +1,45 @@
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
+use futures::future::{join, join_all};
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use super::follow::{Wake, wake};
-use crate::error::{Error, Result};
+use super::tick::{LOOKAHEAD_MS, Tick, TickBudget};
+use crate::error::{Error, ErrorCode, Result};
 use crate::store::DueEntry;
-use crate::transport::JobRef;
+use crate::transport::{JobRef, MAX_BATCH};
 
-/// How far a tick looks ahead, ms: past a period of one minute, so that every job gets its exact delay from SQS.
-pub const LOOKAHEAD_MS: i64 = 120_000;
 /// Jobs per query.
-const PAGE: usize = 100;
-/// Jobs promoted at a time, per shard.
+const PAGE: usize = 200;
+/// Batches of messages under way at a time, per shard.
 const CONCURRENCY: usize = 8;
 
-/// What a tick did.
+/// What a tick did with the due index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Promoted {
     /// Jobs whose message was sent.
     pub sent: usize,
-    /// Jobs whose message could not be sent; the next tick tries again.
+    /// Jobs that failed; the next tick tries again.
     pub failed: usize,
-    /// Whether the tick ended at its bound with jobs left.
+    /// Whether the tick ended at its budget with jobs left.
     pub more: bool,
 }
 
 impl Engine {
-    /// Sends the messages of jobs in the due index that come due within [`LOOKAHEAD_MS`], at most `pages` of 100 per
-    /// shard: a send, then one conditional update that takes the job out of the index.
+    /// Sends the messages of jobs in the due index that come due within [`LOOKAHEAD_MS`], all shards at once and in each
+    /// the oldest first: ten messages a call, then one conditional update per job that takes it out of the index.
     ///
-    /// Any number of ticks may race: a message too many is refused by the claim (I5). A job that cannot be sent is
-    /// passed over, so that it delays only itself (I7).
+    /// Any number of ticks may race: a message too many is refused by the claim (I5). A job or a queue that fails is
+    /// passed over, so that it delays only itself (I7). What the budget leaves is for the next tick.
     ///
     /// # Errors
     /// The AWS error, if nothing at all could be done; what was done stays done, and the next tick goes on.
-    pub async fn promote(&self, pages: usize) -> Result<Promoted> {
-        self.promote_while(|page| page < pages).await
-    }
-
-    /// Promotes until nothing is left to do or `budget` is used up: a tick of the scheduler function. After an outage
-    /// the oldest go first, and the next ticks go on.
-    ///
-    /// # Errors
-    /// As [`Self::promote`].
-    pub async fn promote_for(&self, budget: Duration) -> Result<Promoted> {
-        let started = Instant::now();
-        self.promote_while(|page| page == 0 || started.elapsed() < budget).await
-    }
-
-    async fn promote_while(&self, go_on: impl Fn(usize) -> bool) -> Result<Promoted> {
-        let shards = (0..self.store.due_shards()).map(|shard| self.promote_shard(shard, &go_on));
+    pub async fn promote(&self, budget: TickBudget) -> Result<Promoted> {
+        let tick = Tick::new(self, budget);
+        let shards = (0..self.store.due_shards()).map(|shard| self.promote_shard(shard, &tick));
         let (mut total, mut failure) = (Promoted::default(), None);
-        for (shard, error) in futures::future::join_all(shards).await {
+        for (shard, error) in join_all(shards).await {
             total.sent += shard.sent;
             total.failed += shard.failed;
             total.more |= shard.more;
@@ -68,24 +55,40 @@ impl Engine {
         }
     }
 
-    async fn promote_shard(&self, shard: u32, go_on: impl Fn(usize) -> bool) -> (Promoted, Option<Error>) {
-        let (mut done, mut failure, mut after) = (Promoted::default(), None, None);
+    async fn promote_shard(&self, shard: u32, tick: &Tick<'_>) -> (Promoted, Option<Error>) {
+        let (mut done, mut failure) = (Promoted::default(), None);
         let until = self.now_ms() + LOOKAHEAD_MS;
-        for page in 0.. {
-            if !go_on(page) {
-                done.more = true;
-                break;
-            }
-            let limit = i32::try_from(PAGE).unwrap_or(i32::MAX);
-            let mut entries = match self.store.due_before(shard, until, after.as_ref(), limit).await {
-                Ok(entries) => entries,
+        let mut page = Ok((Vec::new(), true));
+        let mut after = None;
+        for round in 0.. {
+            // The next page is asked for while this one is worked on.
+            let (entries, next) = match page {
+                Ok((entries, more)) => {
+                    let wanted = if more && (round == 0 || tick.has_time()) { tick.take(PAGE) } else { 0 };
+                    done.more |= more && wanted == 0;
+                    (entries, wanted)
+                }
                 Err(error) => {
                     failure = failure.or(Some(error));
                     break;
                 }
             };
-            let each: Vec<_> = entries.iter().map(|entry| self.promote_one(entry)).collect();
-            for result in stream::iter(each).buffer_unordered(CONCURRENCY).collect::<Vec<_>>().await {
+            if entries.is_empty() && next == 0 {
+                break;
+            }
+            after = entries.last().cloned().or(after);
+            let read = async {
+                if next == 0 {
+                    return Ok((Vec::new(), false));
+                }
+                let limit = i32::try_from(next).unwrap_or(i32::MAX);
+                let entries = self.store.due_before(shard, until, after.as_ref(), limit).await?;
+                tick.give_back(next - entries.len().min(next));
+                let full = entries.len() >= next;
+                Ok((entries, full))
+            };
+            let (results, read) = join(self.promote_page(&entries, tick), read).await;
+            for result in results {
                 match result {
                     Ok(()) => done.sent += 1,
                     Err(error) => {
@@ -94,19 +97,56 @@ impl Engine {
                     }
                 }
             }
-            if entries.len() < PAGE {
-                break;
-            }
-            after = entries.pop();
+            page = read;
         }
         (done, failure)
     }
 
-    /// Sent before it leaves the index: a crash in between sends it once more.
-    async fn promote_one(&self, entry: &DueEntry) -> Result<()> {
-        let Wake::Message(delay_s) = wake(Some(entry.due_at), self.now_ms()) else { return Ok(()) };
-        let job = JobRef { id: entry.id.clone(), job_type: entry.job_type.clone(), queue: entry.queue.clone() };
-        self.transport.send(&job, delay_s).await?;
-        self.store.leave_due_index(entry).await
+    /// Sends and takes out of the index what one query has answered.
+    async fn promote_page(&self, entries: &[DueEntry], tick: &Tick<'_>) -> Vec<Result<()>> {
+        let mut queues: BTreeMap<&str, Vec<&DueEntry>> = BTreeMap::new();
+        for entry in entries {
+            queues.entry(&entry.queue).or_default().push(entry);
+        }
+        let batches: Vec<_> = queues
+            .iter()
+            .flat_map(|(queue, entries)| entries.chunks(MAX_BATCH).map(|batch| self.promote_batch(queue, batch, tick)))
+            .collect();
+        stream::iter(batches).buffer_unordered(CONCURRENCY).collect::<Vec<_>>().await.into_iter().flatten().collect()
+    }
+
+    /// Sent before they leave the index: a crash in between sends them once more.
+    async fn promote_batch(&self, queue: &str, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Result<()>> {
+        if tick.is_failing(queue) {
+            let error = Error::new(ErrorCode::BackendUnavailable, format!("Queue '{queue}' keeps failing."));
+            return entries.iter().map(|_| Err(error.clone())).collect();
+        }
+        let now = self.now_ms();
+        let messages: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let delay_s = match wake(Some(entry.due_at), now) {
+                    Wake::Message(delay_s) => delay_s,
+                    // Not within the look-ahead.
+                    Wake::DueIndex => crate::transport::MAX_DELAY_S,
+                };
+                (
+                    JobRef {
+                        id: entry.id.clone(),
+                        job_type: entry.job_type.clone(),
+                        queue: queue.to_owned(),
+                        wakes: None,
+                    },
+                    delay_s,
+                )
+            })
+            .collect();
+        let sent = self.transport.send_batch(queue, &messages).await;
+        tick.note(queue, sent.iter().all(Result::is_err));
+        let leave = entries.iter().zip(sent).map(|(entry, sent)| async move {
+            sent?;
+            self.store.leave_due_index(entry).await
+        });
+        join_all(leave).await
     }
 }

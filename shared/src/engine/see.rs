@@ -1,15 +1,18 @@
 //! What becomes of one message: its job is claimed, or the message is deleted, put back or kept in hand.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::fetch::SOON_MS;
+use super::fire::Fire;
 use super::follow::MAX_DELAY_MS;
 use super::{Engine, Fetch, MAX_RACES};
+use crate::cron::job_id;
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
 use crate::store::{ClaimRequest, Updated};
-use crate::transport::{JobRef, MAX_HIDDEN_S, Received};
+use crate::transport::{CronTime, JobRef, MAX_HIDDEN_S, Received};
 
 /// A message whose job cannot be run yet is put back for this long, s.
 const PUT_BACK_S: i64 = 1;
@@ -24,6 +27,8 @@ const YOUNG_MS: i64 = 60_000;
 const OVERTAKEN: Duration = Duration::from_millis(30);
 /// How long the message of a job that waits for its activation rests, s.
 const PENDING_REST_S: i64 = 900;
+/// How long at most the message of a job that waits for another one rests, s.
+const MAX_BEHIND_S: i64 = 60;
 
 /// What became of a message.
 pub(super) enum Seen {
@@ -50,13 +55,13 @@ impl Sight<'_> {
     /// # Errors
     /// The AWS error.
     pub(super) async fn see(&self, message: Received) -> Result<Seen> {
-        let (queue, receipt) = (message.queue.clone(), message.receipt.clone());
+        let (line, receipt) = (message.line.clone(), message.receipt.clone());
         let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
         let seen = if message.receives > MAX_RECEIVES { self.renew(&message).await } else { self.claim(message).await };
         if seen.is_err()
-            && let Err(error) = self.engine.transport.hide(&queue, &receipt, rest_s).await
+            && let Err(error) = self.engine.transport.hide(&line, &receipt, rest_s).await
         {
-            tracing::warn!(queue, %error, "message not put back; it returns after its visibility timeout");
+            tracing::warn!(queue = line.queue, %error, "message not put back; it returns after its visibility timeout");
         }
         seen
     }
@@ -64,9 +69,9 @@ impl Sight<'_> {
     /// A new message for the same job takes the place of one that has been received too often.
     async fn renew(&self, message: &Received) -> Result<Seen> {
         if let Some(job) = &message.job {
-            tracing::warn!(job_id = %job.id, queue = message.queue, receives = message.receives, "message renewed");
+            tracing::warn!(job_id = %job.id, queue = message.line.queue, receives = message.receives, "message renewed");
             // To where it came from: a job that has moved has a message of its own there.
-            let job = JobRef { queue: message.queue.clone(), ..job.clone() };
+            let job = JobRef { queue: message.line.queue.clone(), ..job.clone() };
             self.engine.transport.send(&job, 0).await?;
         }
         self.delete(message).await
@@ -74,8 +79,8 @@ impl Sight<'_> {
 
     async fn claim(&self, message: Received) -> Result<Seen> {
         let engine = self.engine;
-        let Some(JobRef { id, .. }) = message.job.clone() else {
-            tracing::warn!(queue = message.queue, "a message that is not ours was dropped");
+        let Some(JobRef { id, wakes, .. }) = message.job.clone() else {
+            tracing::warn!(queue = message.line.queue, "a message that is not ours was dropped");
             return self.delete(&message).await;
         };
         let request = ClaimRequest {
@@ -85,8 +90,25 @@ impl Sight<'_> {
             default_visibility_ms: engine.settings.visibility_timeout_ms,
             receipt: message.receipt.clone(),
         };
+        // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
+        if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1)
+            && let Some(seen) = self.wake(&message, time).await?
+        {
+            return Ok(seen);
+        }
         let mut claimed = self.try_claim(&id, &message, &request).await?;
-        if matches!(claimed, Updated::Missing) && self.is_new(&message) {
+        if let Some(time) = &wakes {
+            if matches!(claimed, Updated::Missing) && message.receives > 1 {
+                if let Some(seen) = self.wake(&message, time).await? {
+                    return Ok(seen);
+                }
+                claimed = self.try_claim(&id, &message, &request).await?;
+            }
+            if matches!(claimed, Updated::Missing) {
+                // The occurrence is over: it made no job, or the job is forgotten.
+                return self.delete(&message).await;
+            }
+        } else if matches!(claimed, Updated::Missing) && self.is_new(&message) {
             // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
             engine.clock.sleep(OVERTAKEN).await;
             claimed = self.try_claim(&id, &message, &request).await?;
@@ -107,7 +129,7 @@ impl Sight<'_> {
     /// under a lease that nobody knows.
     async fn try_claim(&self, id: &JobId, message: &Received, request: &ClaimRequest) -> Result<Updated> {
         let engine = self.engine;
-        match engine.store.claim_job(id, &message.queue, request, engine.now_ms()).await {
+        match engine.store.claim_job(id, &message.line.queue, request, engine.now_ms()).await {
             Err(error) => match engine.store.get_job(id).await {
                 Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.token == request.token) => {
                     Ok(Updated::Done(Box::new(job)))
@@ -115,6 +137,44 @@ impl Sight<'_> {
                 _ => Err(error),
             },
             claimed => claimed,
+        }
+    }
+
+    /// The message of a cron occurrence whose job may not have been made. `None` when it has been now, or need not be.
+    async fn wake(&self, message: &Received, time: &CronTime) -> Result<Option<Seen>> {
+        let engine = self.engine;
+        let wait_ms = time.at_ms - engine.now_ms();
+        if wait_ms > SOON_MS {
+            return self.put_back(message, wait_ms / 1_000).await.map(Some);
+        }
+        if wait_ms > 0 {
+            return Ok(Some(Seen::Soon(time.at_ms, message.clone())));
+        }
+        let Some(cron) = engine.store.get_cron(&time.name).await? else {
+            // Deleted; or about to be registered, for the message is sent first.
+            let seen = if self.is_young(message) {
+                self.put_back(message, PUT_BACK_S).await
+            } else {
+                self.delete(message).await
+            };
+            return seen.map(Some);
+        };
+        match cron.next_run_at {
+            // An earlier occurrence has not fired yet, and this one must not before it.
+            Some(next) if next < time.at_ms => self.put_back(message, PUT_BACK_S).await.map(Some),
+            Some(next) if next == time.at_ms => {
+                if cron.definition.template.queue != message.line.queue {
+                    // It was moved to another queue, and has a message there.
+                    return self.delete(message).await.map(Some);
+                }
+                match engine.fire(cron).await? {
+                    // Where several occurrences were missed, the latest fires, which is not this message's.
+                    Fire::Over { job: Some(job), .. } if job == job_id(&time.name, time.at_ms) => Ok(None),
+                    Fire::NotDue => Ok(None),
+                    Fire::Over { .. } | Fire::Gone => self.delete(message).await.map(Some),
+                }
+            }
+            _ => Ok(None),
         }
     }
 
@@ -155,7 +215,7 @@ impl Sight<'_> {
     async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: Received) -> Result<Seen> {
         let engine = self.engine;
         for _ in 0..MAX_RACES {
-            if stored.queue != message.queue {
+            if stored.queue != message.line.queue {
                 // Moved to another queue, where it has a message of its own; or about to move here, for that message
                 // is sent first.
                 return if self.is_young(&message) {
@@ -165,7 +225,14 @@ impl Sight<'_> {
                 };
             }
             let now = engine.now_ms();
-            match step(&stored, Event::Claim(lease(&stored, request, now)), now) {
+            let mut waiting = Cow::Borrowed(&stored);
+            if let Some(on) = &stored.waits_for {
+                if let Some(rest_s) = self.rest_behind(on, now).await? {
+                    return self.put_back(&message, rest_s).await;
+                }
+                waiting.to_mut().waits_for = None;
+            }
+            match step(&waiting, Event::Claim(lease(&stored, request, now)), now) {
                 Ok(change) => match engine.replace(&stored, &change.job).await? {
                     Updated::Done(job) => return self.won(*job, &message).await,
                     Updated::Refused(newer) => stored = *newer,
@@ -182,6 +249,14 @@ impl Sight<'_> {
                     // Never deleted: it may be the only message that a running job has.
                     return self.put_back(&message, (at_ms - now) / 1_000).await;
                 }
+                Err(Refusal::State(State::Pending)) if stored.cron.is_some() => {
+                    // Whoever activates it sends a message of its own, which this may be while it is young.
+                    return if self.is_young(&message) {
+                        self.put_back(&message, PUT_BACK_S).await
+                    } else {
+                        self.delete(&message).await
+                    };
+                }
                 Err(Refusal::State(State::Pending)) => {
                     let rest = if self.is_young(&message) { PUT_BACK_S } else { PENDING_REST_S };
                     return self.put_back(&message, rest).await;
@@ -190,6 +265,18 @@ impl Sight<'_> {
             }
         }
         self.put_back(&message, PUT_BACK_S).await
+    }
+
+    /// How long a job rests that waits for another one, s; `None` once that has ended. The end sends a message of its own,
+    /// unless it is the clock that ends it.
+    async fn rest_behind(&self, on: &JobId, now: i64) -> Result<Option<i64>> {
+        let Some(previous) = self.engine.store.get_job(on).await? else { return Ok(None) };
+        let previous = settle(&previous, now);
+        if previous.state.is_terminal() {
+            return Ok(None);
+        }
+        let wakes_in_ms = previous.wakes_at_ms().map_or(i64::MAX, |at| at - now);
+        Ok(Some((wakes_in_ms / 1_000).clamp(PUT_BACK_S, MAX_BEHIND_S)))
     }
 
     /// The job has ended: what the clock ended is written down, then the message goes.
@@ -219,17 +306,17 @@ impl Sight<'_> {
         if self.is_young(message) {
             return self.put_back(message, PUT_BACK_S).await;
         }
-        tracing::info!(queue = message.queue, "the message of a job that does not exist was dropped");
+        tracing::info!(queue = message.line.queue, "the message of a job that does not exist was dropped");
         self.delete(message).await
     }
 
     async fn delete(&self, message: &Received) -> Result<Seen> {
-        self.engine.transport.delete(&message.queue, &message.receipt).await?;
+        self.engine.transport.delete(&message.line, &message.receipt).await?;
         Ok(Seen::Dropped)
     }
 
     async fn put_back(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
-        self.engine.transport.hide(&message.queue, &message.receipt, hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S)).await?;
+        self.engine.transport.hide(&message.line, &message.receipt, hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S)).await?;
         Ok(Seen::Dropped)
     }
 

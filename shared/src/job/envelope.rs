@@ -3,6 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use super::cron_origin::CronOrigin;
 use super::history::{JobError, MAX_HISTORY};
 use super::retry::{OnExhaustion, RetryPolicy};
 use super::state::State;
@@ -145,6 +146,13 @@ pub struct Job {
     pub retried_at: Option<i64>,
     pub previous_state: Option<State>,
     pub dead_letter: bool,
+
+    /// The cron job's occurrence that made it.
+    pub cron: Option<CronOrigin>,
+    /// The job that must have ended before this one may be claimed (cron overlap policy `enqueue`).
+    pub waits_for: Option<JobId>,
+    /// The job that waits for this one, as the body of the message that is sent for it when this one ends.
+    pub successor: Option<String>,
 }
 
 impl Job {
@@ -152,6 +160,17 @@ impl Job {
     #[must_use]
     pub fn error(&self) -> Option<&JobError> {
         if self.state == State::Completed || self.errors.len() <= self.past_errors { None } else { self.errors.last() }
+    }
+
+    /// When the job ended, ms since the Unix epoch; `None` for one that has not.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<i64> {
+        match self.state {
+            State::Completed => self.completed_at,
+            State::Cancelled => self.cancelled_at,
+            State::Discarded => self.discarded_at,
+            _ => None,
+        }
     }
 
     /// Adds an error to the history; the oldest make room.

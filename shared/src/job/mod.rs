@@ -1,5 +1,6 @@
 //! A job, purely: what it is, what may happen to it, and what the clock makes of it.
 
+mod cron_origin;
 mod duration;
 mod envelope;
 pub mod feed;
@@ -11,6 +12,7 @@ pub mod step;
 mod time;
 mod validate;
 
+pub use cron_origin::CronOrigin;
 pub use duration::parse_duration;
 pub use envelope::{DeadLetter, Job, Lease, Moment, NewJob, Retention, Shown};
 pub use history::{Failure, JobError, MAX_ENTRY_BYTES, MAX_HISTORY};

@@ -80,7 +80,9 @@ impl Overdue {
             }
             Self::TimedOut(at) => {
                 let error = timeout_error(job, at);
-                fail::failed(job, error, true, at);
+                // Retried unless the policy names it (timeouts section 9.1).
+                let retryable = !job.retry.is_non_retryable([error.error_type.as_str(), error.code.as_str()]);
+                fail::failed(job, error, retryable, at);
                 job.ended_lease = None;
             }
         }
@@ -119,7 +121,10 @@ fn timeout_error(job: &Job, at_ms: i64) -> JobError {
     JobError {
         code: "timeout".to_owned(),
         error_type: "timeout".to_owned(),
-        message: "The attempt ran longer than its execution timeout.".to_owned(),
+        message: match job.timeout_ms {
+            Some(ms) => format!("The attempt ran longer than its execution timeout of {} s.", seconds(ms)),
+            None => "The attempt ran longer than its execution timeout.".to_owned(),
+        },
         attempt: job.attempt,
         occurred_at: format_ms(at_ms),
         retryable: Some(true),
@@ -215,6 +220,20 @@ mod tests {
         let seen = settle(&claimed(options), NOW + 60_000).into_owned();
         assert_eq!((seen.state, seen.enqueued_at), (State::Available, Some(NOW + 3_000)));
         assert_eq!(seen.errors.len(), 1);
+    }
+
+    #[test]
+    fn a_policy_can_name_timeouts_as_final() {
+        for names in [r#"["timeout"]"#, r#"["x","timeout"]"#] {
+            let options = format!(r#"{{"timeout_ms":2000,"retry":{{"non_retryable_errors":{names}}}}}"#);
+            let seen = settle(&claimed(&options), NOW + 2_000).into_owned();
+            assert_eq!((seen.state, seen.discarded_at), (State::Discarded, Some(NOW + 2_000)));
+        }
+        let seen =
+            settle(&claimed(r#"{"timeout_ms":2000,"retry":{"non_retryable_errors":["timeouts"]}}"#), NOW + 2_000)
+                .into_owned();
+        assert_eq!(seen.state, State::Retryable);
+        assert!(seen.error().unwrap().message.ends_with("of 2 s."));
     }
 
     #[test]

@@ -115,7 +115,9 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
     let unique = either(&mut options, &mut fields, "unique", |f, n| f.take_kind(n, "object"))?;
     let rate_limit = options.take_kind("rate_limit", "object")?;
     let pending = options.take_bool("pending")?.unwrap_or(false);
-    let meta = merge_meta(meta, options.take_kind("metadata", "object")?)?;
+    // The cron specification's table of options calls it `meta` (OJS cron section 2.2).
+    let over = options.take_kind("metadata", "object")?.or(options.take_kind("meta", "object")?);
+    let meta = merge_meta(meta, over)?;
     if let Some(meta) = &meta
         && meta.get().len() > MAX_META_BYTES
     {
@@ -178,6 +180,9 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         retried_at: None,
         previous_state: None,
         dead_letter: false,
+        cron: None,
+        waits_for: None,
+        successor: None,
     };
     let size = job.envelope_bytes();
     if size > MAX_ENVELOPE_BYTES {

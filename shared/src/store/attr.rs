@@ -23,6 +23,11 @@ pub(super) fn take_s(item: &mut Item, name: &str) -> Option<String> {
     }
 }
 
+/// Reads a number that is not negative.
+pub(super) fn get_u64(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
 /// Reads a number of an item.
 pub(super) fn get_n(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()

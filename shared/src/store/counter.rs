@@ -40,6 +40,24 @@ impl Outcome {
 }
 
 impl Store {
+    /// Counts what was found in a queue's native dead-letter queue: one update of a random shard.
+    ///
+    /// # Errors
+    /// The AWS error; it may have been counted.
+    pub async fn count_drained(&self, queue: &str, resent: usize, dropped: usize) -> Result<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::counter(queue, fastrand::u32(..COUNTER_SHARDS))))
+            .update_expression("ADD dlq_resent :resent, dlq_dropped :dropped")
+            .expression_attribute_values(":resent", n(resent))
+            .expression_attribute_values(":dropped", n(dropped))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|e| service_error(Service::DynamoDb, "UpdateItem", &e))
+    }
+
     /// Counts one terminal job of a queue: one update of a random shard.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ impl Store {
             .update_expression(format!("{set} {remove}"))
             .condition_expression(
                 "q = :queue AND (#s = :available OR (#s IN (:scheduled, :retryable) AND du <= :now)) \
-                 AND (attribute_not_exists(ex) OR ex > :now)",
+                 AND (attribute_not_exists(ex) OR ex > :now) AND attribute_not_exists(wf)",
             )
             .expression_attribute_names("#s", "s")
             .expression_attribute_values(":active", s("active"))

@@ -11,6 +11,7 @@
 //! | `rh` | receipt handle | | `er` `pe` `rd` | errors, past errors, retry delay ms |
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
+//! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
 
@@ -22,7 +23,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::attr::{Item, get_n, n, s, take_s};
 use super::{Store, keys};
 use crate::error::{Error, Result};
-use crate::job::{Job, JobError, Lease, Moment, RetryPolicy, State};
+use crate::ids::JobId;
+use crate::job::{CronOrigin, Job, JobError, Lease, Moment, RetryPolicy, State};
 use crate::json::{Json, raw};
 
 /// An execution deadline from here on means none: the claim adds this to the clock where a job has no timeout.
@@ -85,6 +87,11 @@ impl Store {
         put("ga", job.activated_at.map(n));
         put("mr", job.retried_at.map(n));
         put("ps", job.previous_state.map(|state| s(state.as_str())));
+        if let Some(origin) = &job.cron {
+            put("cr", Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
+        }
+        put("wf", job.waits_for.as_ref().map(|id| s(id.as_str())));
+        put("nb", job.successor.as_ref().map(s));
         put("ttl", self.job_ttl_s(job).map(n));
         let shard = keys::shard(&job.id, self.shards);
         put("lp", self.listing.then(|| s(keys::listing(&job.queue, shard))));
@@ -144,6 +151,14 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         Some(given) => RetryPolicy::parse("retry", given)?,
         None => RetryPolicy::default(),
     };
+    let cron: Option<CronOrigin> = match text("cr") {
+        Some(origin) => Some(serde_json::from_str(&origin).map_err(|_| broken("cr"))?),
+        None => None,
+    };
+    let waits_for = match text("wf") {
+        Some(id) => Some(JobId::parse(&id).ok_or_else(|| broken("wf"))?),
+        None => None,
+    };
     let errors: Vec<JobError> = match text("er") {
         Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
         None => Vec::new(),
@@ -187,6 +202,9 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         retried_at: mr,
         previous_state: text("ps").and_then(|s| State::parse(&s)),
         dead_letter,
+        cron,
+        waits_for,
+        successor: text("nb"),
         id,
     })
 }

@@ -19,6 +19,9 @@ pub(crate) const QUEUES_PK: &str = "QUEUES";
 /// How a job's partition key starts.
 pub const JOB_PREFIX: &str = "JOB#";
 
+/// Partitions of the cron jobs. Fixed: a cron job is found by its name.
+pub const CRON_SHARDS: u32 = 4;
+
 /// A primary key.
 pub type Key = HashMap<String, AttributeValue>;
 
@@ -62,14 +65,42 @@ pub fn worker(id: &str) -> Key {
     key(format!("WORKER#{id}"), WORKER_SK)
 }
 
-/// The shard of `shards` that a job belongs to (FNV-1a of its id).
+/// A cron job's item.
 #[must_use]
-pub fn shard(id: &JobId, shards: u32) -> u32 {
-    let hash = id.as_str().bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    hash % shards.max(1)
+pub fn cron(name: &str) -> Key {
+    key(cron_pk(cron_shard(name)), name)
 }
 
-/// Partition of the due index.
+/// Partition of one shard of the cron jobs, in the table and in the due index.
+#[must_use]
+pub fn cron_pk(shard: u32) -> String {
+    format!("CRON#{shard}")
+}
+
+/// The shard that a cron job belongs to.
+#[must_use]
+pub fn cron_shard(name: &str) -> u32 {
+    fnv(name) % CRON_SHARDS
+}
+
+/// Where the scheduler has got to in what it does a little of at each tick.
+#[must_use]
+pub fn progress(what: &str) -> Key {
+    key("SCHEDULER", what)
+}
+
+/// The shard of `shards` that a job belongs to.
+#[must_use]
+pub fn shard(id: &JobId, shards: u32) -> u32 {
+    fnv(id.as_str()) % shards.max(1)
+}
+
+/// FNV-1a.
+fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+/// Partition of one shard of the jobs in the due index.
 #[must_use]
 pub fn due(shard: u32) -> String {
     format!("DUE#{shard}")

@@ -4,6 +4,14 @@
 mod attr;
 mod batch_get;
 mod counter;
+mod cron_delete;
+mod cron_due;
+mod cron_fire;
+mod cron_get;
+mod cron_item;
+mod cron_list;
+mod cron_replace;
+mod cron_wake;
 mod dead_letter;
 mod due;
 mod job_cancel;
@@ -16,12 +24,16 @@ mod job_put;
 mod job_replace;
 pub mod keys;
 mod listing;
+mod progress;
 mod queue;
 pub mod table;
 mod update;
 mod worker;
 
 pub use counter::Outcome;
+pub use cron_due::CronDueEntry;
+pub use cron_fire::{Fired, Firing};
+pub use cron_replace::CronUpdated;
 pub use dead_letter::DeadLetterPosition;
 pub use due::DueEntry;
 pub use job_claim::ClaimRequest;
@@ -77,12 +89,6 @@ impl Store {
     }
 
     fn job_ttl_s(&self, job: &Job) -> Option<i64> {
-        let at_ms = match job.state {
-            State::Completed => job.completed_at,
-            State::Cancelled => job.cancelled_at,
-            State::Discarded => job.discarded_at,
-            _ => None,
-        }?;
-        Some(self.ttl_s(job.state, at_ms))
+        Some(self.ttl_s(job.state, job.ended_at()?))
     }
 }

@@ -11,7 +11,7 @@ use super::Store;
 use crate::aws::{Service, service_error};
 use crate::error::{Error, ErrorCode, Result};
 
-/// Sparse: jobs that wait longer than SQS can, by time.
+/// Sparse: jobs that wait longer than SQS can, and cron jobs, by time.
 pub const DUE_INDEX: &str = "due";
 /// Sparse: dead letters of all queues, by time.
 pub const DEAD_INDEX: &str = "dead";
@@ -48,7 +48,7 @@ impl Store {
             create = create.attribute_definitions(attribute.build().map_err(Error::internal)?);
         }
         for index in [
-            index(DUE_INDEX, "dup", "dus", &["ty", "q", "p"])?,
+            index(DUE_INDEX, "dup", "dus", &["ty", "q", "p", "wk"])?,
             index(DEAD_INDEX, "dlp", "dls", &[])?,
             index(DEAD_IN_QUEUE_INDEX, "dlq", "dls", &[])?,
             index(LISTING_INDEX, "lp", "pk", &[])?,

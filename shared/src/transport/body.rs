@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
@@ -12,6 +14,17 @@ pub struct JobRef {
     pub job_type: String,
     /// Its queue.
     pub queue: String,
+    /// The cron occurrence whose job it is, where the message may come before the job is made.
+    pub wakes: Option<CronTime>,
+}
+
+/// An occurrence of a cron job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronTime {
+    /// The cron job's name.
+    pub name: String,
+    /// When it is due, ms since the Unix epoch.
+    pub at_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -21,25 +34,44 @@ struct Wire<'a> {
     #[serde(rename = "type")]
     job_type: &'a str,
     queue: &'a str,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    cron: Option<WireCron<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireCron<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    at: i64,
 }
 
 impl JobRef {
-    /// The reference to a job.
+    /// The reference to a job that is there.
     #[must_use]
     pub fn to(job: &Job) -> Self {
-        Self { id: job.id.clone(), job_type: job.job_type.clone(), queue: job.queue.clone() }
+        Self { id: job.id.clone(), job_type: job.job_type.clone(), queue: job.queue.clone(), wakes: None }
     }
 
-    pub(super) fn to_body(&self) -> String {
-        let wire = Wire { specversion: "1.0", id: self.id.as_str(), job_type: &self.job_type, queue: &self.queue };
-        // Four plain strings always serialise.
+    /// The message's body.
+    #[must_use]
+    pub fn to_body(&self) -> String {
+        let cron = self.wakes.as_ref().map(|time| WireCron { name: Cow::Borrowed(&time.name), at: time.at_ms });
+        let wire =
+            Wire { specversion: "1.0", id: self.id.as_str(), job_type: &self.job_type, queue: &self.queue, cron };
+        // Plain strings and a number always serialise.
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
     /// Reads a message body; `None` when it is not one of ours.
-    pub(super) fn from_body(body: &str) -> Option<Self> {
+    #[must_use]
+    pub fn from_body(body: &str) -> Option<Self> {
         let wire: Wire<'_> = serde_json::from_str(body).ok()?;
-        Some(Self { id: JobId::parse(wire.id)?, job_type: wire.job_type.to_owned(), queue: wire.queue.to_owned() })
+        Some(Self {
+            id: JobId::parse(wire.id)?,
+            job_type: wire.job_type.to_owned(),
+            queue: wire.queue.to_owned(),
+            wakes: wire.cron.map(|cron| CronTime { name: cron.name.into_owned(), at_ms: cron.at }),
+        })
     }
 }
 
@@ -50,11 +82,15 @@ mod tests {
 
     #[test]
     fn bodies_read_back_and_others_are_refused() {
-        let reference = JobRef {
+        let mut reference = JobRef {
             id: JobId::parse("019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f").unwrap(),
             job_type: "a.b".into(),
             queue: "q".into(),
+            wakes: None,
         };
+        assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
+        assert!(!reference.to_body().contains("cron"));
+        reference.wakes = Some(CronTime { name: "daily".into(), at_ms: 1_795_510_800_000 });
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference));
         for bad in ["", "{}", "null", r#"{"specversion":"1.0","id":"x","type":"a","queue":"q"}"#] {
             assert_eq!(JobRef::from_body(bad), None, "{bad}");

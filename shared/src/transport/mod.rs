@@ -1,14 +1,19 @@
 //! SQS: the continuation. A message says only "somebody look at job X now"; it may come twice, late, out of order, or
 //! for a job that is gone. The store decides what it means.
 
+mod batch;
 mod body;
+mod delete_batch;
+mod line;
 pub mod names;
 mod queues;
 mod receive;
 mod send;
+mod send_batch;
 mod settle;
 
-pub use body::JobRef;
+pub use body::{CronTime, JobRef};
+pub use line::{Line, Role};
 pub use receive::Received;
 
 use std::sync::Arc;
@@ -25,6 +30,8 @@ pub const MAX_DELAY_S: i64 = 900;
 pub const MAX_HIDDEN_S: i64 = 43_200;
 /// Longest time we hide a message in hand for, s: SQS counts its 12 h from the receive, which was a while ago.
 const MAX_HIDE_S: i64 = 43_140;
+/// Most entries of one batch call.
+pub const MAX_BATCH: usize = 10;
 /// Most messages one receive answers.
 pub const MAX_RECEIVE: usize = 10;
 

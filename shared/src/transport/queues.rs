@@ -8,7 +8,7 @@ use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{Transport, names};
+use super::{Line, Role, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -25,7 +25,7 @@ const MAX_RECEIVE_COUNT: u32 = 1_000;
 /// What is known of the queues, for the life of the process.
 #[derive(Debug, Default)]
 pub(super) struct QueueUrls {
-    known: RwLock<HashMap<String, Known>>,
+    known: RwLock<HashMap<Line, Known>>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,16 +36,16 @@ enum Known {
 }
 
 impl QueueUrls {
-    fn get(&self, queue: &str) -> Option<Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
+    fn get(&self, line: &Line) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(line).cloned()
     }
 
-    fn set(&self, queue: &str, known: Known) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned(), known);
+    fn set(&self, line: &Line, known: Known) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(line.clone(), known);
     }
 
-    fn forget(&self, queue: &str) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(queue);
+    fn forget(&self, line: &Line) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(line);
     }
 
     pub(super) fn clear(&self) {
@@ -61,8 +61,8 @@ pub(super) fn is_missing_queue(error: &impl ProvideErrorMetadata) -> bool {
 impl Transport {
     /// Whether this process has used the queue already.
     #[must_use]
-    pub fn knows(&self, queue: &str) -> bool {
-        matches!(self.urls.get(queue), Some(Known::Url(_)))
+    pub fn knows(&self, line: &Line) -> bool {
+        matches!(self.urls.get(line), Some(Known::Url(_)))
     }
 
     /// Asks whether SQS answers: one look-up of a queue that need not exist.
@@ -70,37 +70,37 @@ impl Transport {
     /// # Errors
     /// The AWS error.
     pub async fn ping(&self) -> Result<()> {
-        self.look_up(&names::main(&self.prefix, "default")).await.map(|_| ())
+        self.look_up(&Line::jobs("default").sqs_name(&self.prefix)).await.map(|_| ())
     }
 
     /// The URL of a queue; `None` when it does not exist. Never creates one: a mistyped name in a fetch must not.
-    pub(super) async fn url(&self, queue: &str) -> Result<Option<String>> {
-        match self.urls.get(queue) {
+    pub(super) async fn url(&self, line: &Line) -> Result<Option<String>> {
+        match self.urls.get(line) {
             Some(Known::Url(url)) => return Ok(Some(url)),
             Some(Known::Absent(at)) if self.clock.now_ms() - at < ABSENT_MS => return Ok(None),
             _ => {}
         }
-        let found = self.look_up(&names::main(&self.prefix, queue)).await?;
-        self.urls.set(queue, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
+        let found = self.look_up(&line.sqs_name(&self.prefix)).await?;
+        self.urls.set(line, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
         Ok(found)
     }
 
     /// The URL of a queue, which is created if need be.
-    pub(super) async fn url_or_create(&self, queue: &str) -> Result<String> {
-        if let Some(Known::Url(url)) = self.urls.get(queue) {
+    pub(super) async fn url_or_create(&self, line: &Line) -> Result<String> {
+        if let Some(Known::Url(url)) = self.urls.get(line) {
             return Ok(url);
         }
-        let url = match self.look_up(&names::main(&self.prefix, queue)).await? {
+        let url = match self.look_up(&line.sqs_name(&self.prefix)).await? {
             Some(url) => url,
-            None => self.create(queue).await?,
+            None => self.create(line).await?,
         };
-        self.urls.set(queue, Known::Url(url.clone()));
+        self.urls.set(line, Known::Url(url.clone()));
         Ok(url)
     }
 
     /// Drops what is known of a queue that turned out not to be there.
-    pub(super) fn forget(&self, queue: &str) {
-        self.urls.forget(queue);
+    pub(super) fn forget(&self, line: &Line) {
+        self.urls.forget(line);
     }
 
     async fn look_up(&self, name: &str) -> Result<Option<String>> {
@@ -112,14 +112,14 @@ impl Transport {
     }
 
     /// Creates a queue and its dead-letter queue. Racing callers ask for the same attributes, so all succeed.
-    async fn create(&self, queue: &str) -> Result<String> {
-        let dead_letter = names::dead_letter(&self.prefix, queue);
+    async fn create(&self, line: &Line) -> Result<String> {
+        let dead_letter = Line { role: Role::DeadLetters, ..line.clone() }.sqs_name(&self.prefix);
         let dead_letter_url = self.create_one(&dead_letter, None).await?;
         let dead_letter_arn = self.arn(&dead_letter_url).await?;
         let redrive =
             format!(r#"{{"deadLetterTargetArn":"{dead_letter_arn}","maxReceiveCount":"{MAX_RECEIVE_COUNT}"}}"#);
-        let url = self.create_one(&names::main(&self.prefix, queue), Some(redrive)).await?;
-        tracing::info!(queue, url, "queue created");
+        let url = self.create_one(&line.sqs_name(&self.prefix), Some(redrive)).await?;
+        tracing::info!(queue = line.queue, url, "queue created");
         Ok(url)
     }
 

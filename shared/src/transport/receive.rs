@@ -4,15 +4,15 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 
 use super::queues::is_missing_queue;
-use super::{JobRef, MAX_HIDDEN_S, MAX_RECEIVE, Transport};
+use super::{JobRef, Line, MAX_HIDDEN_S, MAX_RECEIVE, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
 
 /// A message in hand: hidden from others until its visibility timeout.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The OJS queue it came from.
-    pub queue: String,
+    /// Where it came from.
+    pub line: Line,
     /// What settles it.
     pub receipt: String,
     /// The job it names; `None` when it is not one of ours.
@@ -31,8 +31,8 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error; messages may have been hidden, and come back.
-    pub async fn receive(&self, queue: &str, max: usize, hidden_s: i64, wait: Duration) -> Result<Vec<Received>> {
-        let Some(url) = self.url(queue).await? else { return Ok(Vec::new()) };
+    pub async fn receive(&self, line: &Line, max: usize, hidden_s: i64, wait: Duration) -> Result<Vec<Received>> {
+        let Some(url) = self.url(line).await? else { return Ok(Vec::new()) };
         let wait_s = i32::try_from(wait.as_secs()).unwrap_or(0);
         let mut receive = self
             .client
@@ -56,7 +56,7 @@ impl Transport {
         let answer = match receive.send().await {
             Ok(answer) => answer,
             Err(e) if e.as_service_error().is_some_and(is_missing_queue) => {
-                self.forget(queue);
+                self.forget(line);
                 return Ok(Vec::new());
             }
             Err(e) => return Err(service_error(Service::Sqs, "ReceiveMessage", &e)),
@@ -66,7 +66,7 @@ impl Transport {
             let sent_at_ms = number(MessageSystemAttributeName::SentTimestamp);
             let receives = number(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
             Some(Received {
-                queue: queue.to_owned(),
+                line: line.clone(),
                 receipt: message.receipt_handle?,
                 job: message.body.as_deref().and_then(JobRef::from_body),
                 sent_at_ms: sent_at_ms.unwrap_or_else(|| self.clock.now_ms()),

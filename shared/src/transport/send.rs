@@ -2,7 +2,7 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 
 use super::queues::{NEW_QUEUE, is_missing_queue};
-use super::{JobRef, MAX_DELAY_S, Transport};
+use super::{JobRef, Line, MAX_DELAY_S, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
 
@@ -13,15 +13,16 @@ impl Transport {
     /// The AWS error; the message may have been sent.
     pub async fn send(&self, job: &JobRef, delay_s: i64) -> Result<()> {
         let (tries, pause) = NEW_QUEUE;
-        let was_known = self.knows(&job.queue);
+        let line = Line::jobs(&job.queue);
+        let was_known = self.knows(&line);
         for attempt in 1..=tries {
-            let url = self.url_or_create(&job.queue).await?;
+            let url = self.url_or_create(&line).await?;
             match self.send_to(url, job, delay_s).await {
                 Ok(_) => return Ok(()),
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
                     // Either it is so new that SQS does not know it yet, or somebody deleted it behind our back.
                     if was_known && attempt == 1 {
-                        self.forget(&job.queue);
+                        self.forget(&line);
                     } else {
                         self.clock.sleep(pause).await;
                     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ojs_core::engine::{Ack, Fetch, LOOKAHEAD_MS};
+use ojs_core::engine::{Ack, Fetch, LOOKAHEAD_MS, TickBudget};
 use ojs_core::job::{Holder, Job, State};
 use ojs_core::{Engine, JobId};
 use ojs_testkit::TestStack;
@@ -96,7 +96,8 @@ impl Scenario<'_> {
         let queues = vec![self.queue.clone(), format!("{}.else", self.queue)];
         let fetch = Fetch { queues, count: 10, worker_id: Some("drain".into()), visibility_ms: Some(30_000) };
         for round in 0..400 {
-            engine.promote(10).await.unwrap();
+            engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
             let jobs = engine.fetch(fetch.clone()).await.unwrap();
             self.claims(&jobs);
             for job in &jobs {

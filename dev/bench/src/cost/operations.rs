@@ -1,9 +1,10 @@
 //! What is counted. Each operation sets up what it needs, unseen, and then runs once before the meter.
 
 use ojs_core::Ids;
-use ojs_core::engine::{Ack, DeadLetterQuery, EventQuery, Heartbeat, Nack, Override};
+use ojs_core::engine::{Ack, DeadLetterQuery, EventQuery, Heartbeat, Nack, Override, TickBudget};
 use ojs_core::job::Job;
 use ojs_core::json::Fields;
+use ojs_core::transport::Line;
 use serde_json::json;
 
 use super::meter::Meter;
@@ -141,7 +142,7 @@ impl Operation {
 
     async fn fetch_empty(self, meter: &Meter) -> Outcome<Tally> {
         let queue = self.queue();
-        if !meter.lab.engine.transport().knows(&queue) {
+        if !meter.lab.engine.transport().knows(&Line::jobs(&queue)) {
             meter.lab.enqueue(&queue, &json!({})).await?;
             meter.lab.work_off(&queue).await?;
         }
@@ -240,11 +241,11 @@ impl Operation {
 
     async fn promote(self, meter: &Meter) -> Outcome<Tally> {
         // Others have left jobs in the due index.
-        while meter.later.promote(1).await?.sent > 0 {}
+        while meter.later.promote(TickBudget::UNLIMITED).await?.sent > 0 {}
         for _ in 0..TWENTY {
             meter.lab.enqueue(&self.queue(), &json!({"scheduled_at": "+PT1H"})).await?;
         }
-        let (promoted, tally) = meter.count(meter.later.promote(1)).await?;
+        let (promoted, tally) = meter.count(meter.later.promote(TickBudget::UNLIMITED)).await?;
         expect(promoted.sent == TWENTY, "the tick sends all jobs")?;
         Ok(tally.per(TWENTY))
     }

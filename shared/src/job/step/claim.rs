@@ -4,6 +4,9 @@ use super::{Job, Lease, Refusal, State};
 pub(super) fn claim(mut job: Job, lease: Lease, now_ms: i64) -> Result<Job, Refusal> {
     match job.state {
         State::Available => {
+            if let Some(on) = job.waits_for {
+                return Err(Refusal::Waits { on });
+            }
             job.state = State::Active;
             job.attempt += 1;
             job.started_at = Some(now_ms);

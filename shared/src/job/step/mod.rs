@@ -15,6 +15,7 @@ use super::envelope::{Job, Lease};
 use super::history::Failure;
 use super::settle::settle;
 use super::state::State;
+use crate::ids::JobId;
 use crate::json::Json;
 
 /// Who says that it holds the lease; what is `None` is not compared.
@@ -106,6 +107,11 @@ pub enum Refusal {
     },
     /// The same holder did it before and the answer was lost: a success, with nothing to do (I5).
     Repeated,
+    /// A claim came before the job that this one waits for has ended.
+    Waits {
+        /// The job it waits for.
+        on: JobId,
+    },
     /// A claim came before the job's time, or while another lease runs.
     NotYet {
         /// When to look again, ms since the Unix epoch.
@@ -144,4 +150,4 @@ fn held(job: &Job, holder: &Holder) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

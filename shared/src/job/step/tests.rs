@@ -7,15 +7,15 @@ use crate::ids::Ids;
 use crate::job::parse_enqueue;
 use crate::json::{Fields, raw};
 
-pub(in crate::job) const NOW: i64 = 1_700_000_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000_000;
 
 /// A new job with these options.
-pub(in crate::job) fn job(options: &str) -> Job {
+pub(crate) fn job(options: &str) -> Job {
     let body = format!(r#"{{"type":"a","args":[],"options":{options}}}"#);
     parse_enqueue(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap().job
 }
 
-pub(in crate::job) fn lease(token: &str, job: &Job, now_ms: i64) -> Lease {
+pub(crate) fn lease(token: &str, job: &Job, now_ms: i64) -> Lease {
     Lease {
         worker: Some(format!("worker-{token}")),
         token: token.to_owned(),
@@ -27,7 +27,7 @@ pub(in crate::job) fn lease(token: &str, job: &Job, now_ms: i64) -> Lease {
 }
 
 /// A job with these options that worker `t` has claimed at [`NOW`].
-pub(in crate::job) fn claimed(options: &str) -> Job {
+pub(crate) fn claimed(options: &str) -> Job {
     let job = job(options);
     let lease = lease("t", &job, NOW);
     step(&job, Event::Claim(lease), NOW).unwrap().job

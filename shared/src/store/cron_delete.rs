@@ -1,0 +1,32 @@
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use super::cron_item::cron_of;
+use super::{Store, keys};
+use crate::aws::{Service, service_error};
+use crate::cron::Cron;
+use crate::error::Result;
+
+impl Store {
+    /// Deletes a cron job, and answers it as it was; `None` when there is none.
+    ///
+    /// The SDK does not retry this: a second try could not tell its own success from there being none.
+    ///
+    /// # Errors
+    /// The AWS error; it may be gone.
+    pub async fn delete_cron(&self, name: &str) -> Result<Option<Cron>> {
+        let no_retry = aws_sdk_dynamodb::config::Builder::new()
+            .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::cron(name)))
+            .return_values(ReturnValue::AllOld)
+            .customize()
+            .config_override(no_retry)
+            .send()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "DeleteItem", &e))?;
+        answer.attributes.map(cron_of).transpose()
+    }
+}

@@ -1,0 +1,64 @@
+use super::attr::{get_n, n, s, take_s};
+use super::{Store, keys, table};
+use crate::aws::{Service, service_error};
+use crate::error::Result;
+
+/// A cron job in the due index: all that is needed to send a message ahead for its next occurrence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronDueEntry {
+    /// Its name.
+    pub name: String,
+    /// Its template's job type.
+    pub job_type: String,
+    /// Its template's queue.
+    pub queue: String,
+    /// Its next occurrence, ms since the Unix epoch.
+    pub next_run_at: i64,
+    /// Whether a message has been sent ahead for it.
+    pub woken: bool,
+}
+
+impl Store {
+    /// The first `limit` cron jobs of one shard after `after` whose next occurrence is at `until_ms` or before.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn crons_due_before(
+        &self,
+        shard: u32,
+        until_ms: i64,
+        after: Option<&CronDueEntry>,
+        limit: i32,
+    ) -> Result<Vec<CronDueEntry>> {
+        let start = after.map(|entry| {
+            let mut key = keys::cron(&entry.name);
+            key.insert("dup".to_owned(), s(keys::cron_pk(shard)));
+            key.insert("dus".to_owned(), n(entry.next_run_at));
+            key
+        });
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(table::DUE_INDEX)
+            .key_condition_expression("dup = :partition AND dus <= :until")
+            .expression_attribute_values(":partition", s(keys::cron_pk(shard)))
+            .expression_attribute_values(":until", n(until_ms))
+            .set_exclusive_start_key(start)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
+        let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
+            let next_run_at = get_n(&item, "dus")?;
+            Some(CronDueEntry {
+                woken: get_n(&item, "wk") == Some(next_run_at),
+                name: take_s(&mut item, "sk")?,
+                job_type: take_s(&mut item, "ty")?,
+                queue: take_s(&mut item, "q")?,
+                next_run_at,
+            })
+        });
+        Ok(entries.collect())
+    }
+}

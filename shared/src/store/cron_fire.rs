@@ -1,0 +1,99 @@
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
+
+use super::attr::{n, s};
+use super::cron_item::item_of;
+use super::{Store, keys};
+use crate::aws::{Service, service_error};
+use crate::cron::Cron;
+use crate::error::{Error, Result};
+use crate::job::Job;
+
+/// An occurrence that makes a job.
+#[derive(Debug)]
+pub struct Firing<'a> {
+    /// The cron job as it was read.
+    pub old: &'a Cron,
+    /// The cron job afterwards.
+    pub new: &'a Cron,
+    /// The job to make.
+    pub job: &'a Job,
+    /// The job that it waits for, which is to know of it.
+    pub behind: Option<&'a Job>,
+}
+
+/// How a firing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fired {
+    /// The job is made, and the cron job has moved on.
+    Done,
+    /// The cron job, or the job that was to be waited for, has changed since it was read; nothing is written.
+    Refused,
+    /// A job of that id exists, so the occurrence has made its job in an earlier life of the cron job; nothing is written.
+    JobExists,
+}
+
+impl Store {
+    /// Fires an occurrence in one transaction: the cron job moves on if it is as it was read, the job is made if it is not
+    /// there, and the job that it waits for learns of it. `nonce` marks this call for the SDK's retries.
+    ///
+    /// # Errors
+    /// The AWS error; the transaction may have taken effect as a whole.
+    pub async fn fire_cron(&self, firing: Firing<'_>, nonce: u64) -> Result<Fired> {
+        let Firing { old, new, job, behind } = firing;
+        let mut new = new.clone();
+        new.revision = old.revision + 1;
+        new.nonce = Some(nonce);
+        let cron = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item_of(&new)?))
+            .condition_expression("r = :old_revision")
+            .expression_attribute_values(":old_revision", n(old.revision));
+        let made = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(self.item_of(job)?))
+            .condition_expression("attribute_not_exists(pk)");
+        let mut actions = vec![
+            TransactWriteItem::builder().put(cron.build().map_err(Error::internal)?).build(),
+            TransactWriteItem::builder().put(made.build().map_err(Error::internal)?).build(),
+        ];
+        if let Some(behind) = behind {
+            let learns = Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(keys::job(&behind.id)))
+                .update_expression("SET nb = :message, r = r + :one")
+                .condition_expression("r = :revision")
+                .expression_attribute_values(":message", s(crate::transport::JobRef::to(job).to_body()))
+                .expression_attribute_values(":one", n(1))
+                .expression_attribute_values(":revision", n(behind.revision));
+            actions.push(TransactWriteItem::builder().update(learns.build().map_err(Error::internal)?).build());
+        }
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(actions))
+            // A retry of a transaction that took effect succeeds without a second one.
+            .client_request_token(format!("fire-{nonce:016x}"))
+            .send()
+            .await;
+        let failure = match sent {
+            Ok(_) => return Ok(Fired::Done),
+            Err(failure) => failure,
+        };
+        if let SdkError::ServiceError(e) = &failure
+            && let TransactWriteItemsError::TransactionCanceledException(cancelled) = e.err()
+        {
+            let reasons = cancelled.cancellation_reasons();
+            let code = |at: usize| reasons.get(at).and_then(CancellationReason::code).unwrap_or("None");
+            let refused = |code: &str| matches!(code, "ConditionalCheckFailed" | "TransactionConflict");
+            if refused(code(0)) || refused(code(2)) || code(1) == "TransactionConflict" {
+                return Ok(Fired::Refused);
+            }
+            if code(1) == "ConditionalCheckFailed" {
+                return Ok(Fired::JobExists);
+            }
+        }
+        Err(service_error(Service::DynamoDb, "TransactWriteItems", &failure))
+    }
+}
