@@ -357,19 +357,329 @@ async fn beating() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn promoting() {
+/// Jobs that the tick finds in the due index.
+async fn promoting(count: usize) {
     enumerate(async |s| {
-        let job = enqueued(&s, json!({"scheduled_at": "+PT1H"})).await;
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(enqueued(&s, json!({"scheduled_at": "+PT1H"})).await.id);
+        }
         s.stack.clock.advance_ms(3_500_000);
         let promoted: Result<_> = s.engine.promote(TickBudget::UNLIMITED).await;
         s.calm();
         if let Err(error) = promoted {
             failed_well(&error);
         }
-        s.finish(&job.id, State::Completed).await;
-        let done = s.stack.get(&job.id).await;
-        assert!(done.started_at.unwrap() >= done.scheduled_at.unwrap().at_ms, "never early");
+        s.drain().await;
+        for id in &ids {
+            let done = s.stack.get(id).await;
+            assert_eq!(done.state, State::Completed);
+            assert!(done.started_at.unwrap() >= done.scheduled_at.unwrap().at_ms, "never early");
+            assert_eq!(done.attempt, 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promoting_one() {
+    promoting(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promoting_several() {
+    promoting(7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_a_native_dead_letter_queue() {
+    enumerate(async |s| {
+        // A live job whose message SQS has taken for poison, and a job that has ended.
+        let live = enqueued(&s, json!({})).await;
+        let done = claimed(&s, json!({})).await;
+        let (live, done) = if done.id == live.id { (enqueued(&s, json!({})).await, done) } else { (live, done) };
+        s.stack.engine.ack(Ack { id: done.id.clone(), holder: token(&done), result: None }).await.unwrap();
+        s.bury(&[&live, &done]).await;
+        let drained = s.engine.drain_dead_letters(TickBudget::UNLIMITED).await;
+        s.calm();
+        if let Err(error) = drained {
+            failed_well(&error);
+            // Hidden for a minute by the tick that failed; the next one goes on.
+            s.stack.clock.advance_ms(61_000);
+            s.drain_all_queues().await;
+        }
+        s.drain_all_queues().await;
+        s.finish(&live.id, State::Completed).await;
+    })
+    .await;
+}
+
+/// A cron job of the scenario's own that fires once in the near future, and then a year later.
+struct Cron {
+    name: String,
+    due: i64,
+}
+
+impl Cron {
+    fn request(&self, s: &Scenario<'_>, more: &serde_json::Value) -> serde_json::Value {
+        let at = ojs_core::job::format_ms(self.due);
+        let number = |range: std::ops::Range<usize>| at[range].parse::<u32>().unwrap();
+        let expression = format!("{} {} {} {} *", number(14..16), number(11..13), number(8..10), number(5..7));
+        let mut request =
+            json!({"name": self.name, "expression": expression, "type": "test", "options": {"queue": s.queue}});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    }
+
+    /// Due at the full minute after `wait_ms`.
+    fn due_in(s: &Scenario<'_>, wait_ms: i64) -> Self {
+        let due = (s.stack.engine.now_ms() + wait_ms) / 60_000 * 60_000 + 60_000;
+        Self { name: s.queue.clone(), due }
+    }
+
+    async fn register(&self, s: &Scenario<'_>, more: serde_json::Value) {
+        s.stack.engine.register_cron(fields(&self.request(s, &more))).await.unwrap();
+    }
+
+    fn job(&self) -> JobId {
+        ojs_core::cron::job_id(&self.name, self.due)
+    }
+
+    /// Ticks and workers finish the work: the occurrence makes one job, which ends so, and the next one is a year away.
+    async fn finish(&self, s: &Scenario<'_>) {
+        if s.stack.engine.now_ms() < self.due {
+            s.stack.go_to(self.due);
+        }
+        s.drain().await;
+        let job = s.stack.get(&self.job()).await;
+        assert_eq!(job.state, State::Completed, "{:?}", job.errors);
+        let jobs = s.stack.engine.store().newest_jobs(&s.queue, 10).await.unwrap();
+        assert_eq!(jobs.iter().filter(|id| **id == self.job()).count(), 1);
+        let cron = s.stack.engine.get_cron(&self.name).await.unwrap();
+        assert_eq!((cron.run_count, cron.last_run_at), (1, Some(self.due)));
+        assert!(cron.next_run_at.unwrap() - self.due > 300 * 86_400_000);
+        s.stack.engine.delete_cron(&self.name).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registering_a_cron_job() {
+    for wait_ms in [5 * 60_000, 3_600_000] {
+        enumerate(async |s| {
+            let cron = Cron::due_in(&s, wait_ms);
+            let request = cron.request(&s, &json!({}));
+            let registered = s.engine.register_cron(fields(&request)).await;
+            s.calm();
+            if let Err(error) = registered {
+                failed_well(&error);
+                s.stack.engine.register_cron(fields(&request)).await.unwrap();
+            }
+            s.stack.go_to(cron.due - 30_000);
+            s.stack.engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
+            cron.finish(&s).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changing_and_toggling_a_cron_job() {
+    enumerate(async |s| {
+        let cron = Cron::due_in(&s, 5 * 60_000);
+        cron.register(&s, json!({"args": [0]})).await;
+        let changed = async |engine: &ojs_core::Engine| -> Result<()> {
+            engine.set_cron_enabled(&cron.name, false).await?;
+            engine.register_cron(fields(&cron.request(&s, &json!({"args": [1]})))).await?;
+            engine.set_cron_enabled(&cron.name, true).await.map(|_| ())
+        };
+        let done = changed(&s.engine).await;
+        s.calm();
+        if let Err(error) = done {
+            failed_well(&error);
+            changed(&s.stack.engine).await.unwrap();
+        }
+        cron.finish(&s).await;
+        assert_eq!(s.stack.get(&cron.job()).await.args.get(), "[1]");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_cron_job() {
+    enumerate(async |s| {
+        let cron = Cron::due_in(&s, 5 * 60_000);
+        cron.register(&s, json!({})).await;
+        let deleted = s.engine.delete_cron(&cron.name).await;
+        s.calm();
+        if let Err(error) = deleted {
+            failed_well(&error);
+            match s.stack.engine.delete_cron(&cron.name).await {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.code, ErrorCode::NotFound),
+            }
+        }
+        s.stack.go_to(cron.due);
+        s.drain().await;
+        assert_eq!(s.stack.engine.get(&cron.job()).await.unwrap_err().code, ErrorCode::NotFound, "it does not fire");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_ahead_for_a_cron_job() {
+    enumerate(async |s| {
+        let cron = Cron::due_in(&s, 3_600_000);
+        cron.register(&s, json!({})).await;
+        s.stack.go_to(cron.due - 60_000);
+        let ticked = s.engine.cron_tick(TickBudget::UNLIMITED).await;
+        s.calm();
+        if let Err(error) = ticked {
+            failed_well(&error);
+        }
+        cron.finish(&s).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firing_by_a_tick() {
+    // With a message that was sent ahead, and without.
+    for wait_ms in [5 * 60_000, 3_600_000] {
+        enumerate(async |s| {
+            let cron = Cron::due_in(&s, wait_ms);
+            cron.register(&s, json!({})).await;
+            s.stack.go_to(cron.due + 20_000);
+            let ticked = s.engine.cron_tick(TickBudget::UNLIMITED).await;
+            s.calm();
+            if let Err(error) = ticked {
+                failed_well(&error);
+            }
+            cron.finish(&s).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firing_by_a_fetch() {
+    enumerate(async |s| {
+        let cron = Cron::due_in(&s, 5 * 60_000);
+        cron.register(&s, json!({})).await;
+        s.stack.go_to(cron.due);
+        let fetched = s.engine.fetch(fetch(&s.queue)).await;
+        s.calm();
+        match fetched {
+            Ok(jobs) => s.claims(&jobs),
+            Err(error) => failed_well(&error),
+        }
+        cron.finish(&s).await;
+    })
+    .await;
+}
+
+/// Two occurrences a minute apart; the first one's job is active when the second fires.
+async fn overlapping(policy: &str, by_fetch: bool, first_ends: State, second: Option<State>) {
+    enumerate(async |s| {
+        let due = s.stack.engine.now_ms() / 60_000 * 60_000 + 60_000;
+        let minute = |at: i64| ojs_core::job::format_ms(at)[14..16].parse::<u32>().unwrap();
+        let hour = ojs_core::job::format_ms(due)[11..13].parse::<u32>().unwrap();
+        // A pair of occurrences in one hour, which this run waits for.
+        let due = if minute(due) == 59 { due + 60_000 } else { due };
+        let hour = if minute(due) == 0 { ojs_core::job::format_ms(due)[11..13].parse().unwrap() } else { hour };
+        let request = json!({
+            "name": s.queue, "expression": format!("{},{} {hour} * * *", minute(due), minute(due + 60_000)), "type": "test",
+            "options": {"queue": s.queue, "visibility_timeout_ms": 600_000}, "overlap_policy": policy,
+        });
+        s.stack.engine.register_cron(fields(&request)).await.unwrap();
+        let long = || Fetch { visibility_ms: None, ..fetch(&s.queue) };
+        s.stack.go_to(due);
+        let first = s.stack.engine.fetch(long()).await.unwrap().remove(0);
+        s.stack.go_to(due + 60_000);
+        if by_fetch {
+            match s.engine.fetch(long()).await {
+                Ok(jobs) => s.claims(&jobs),
+                Err(error) => failed_well(&error),
+            }
+        } else if let Err(error) = s.engine.cron_tick(TickBudget::UNLIMITED).await {
+            failed_well(&error);
+        }
+        s.calm();
+        // The tick a minute later, while the first job still runs.
+        s.stack.clock.advance_ms(60_000);
+        s.stack.engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
+        let id = ojs_core::cron::job_id(&s.queue, due + 60_000);
+        if policy == "enqueue" {
+            assert_eq!(s.stack.get(&id).await.state, State::Available);
+            assert!(s.stack.engine.fetch(long()).await.unwrap().is_empty(), "the first one runs");
+        }
+        if first_ends == State::Completed {
+            s.stack.ack(&first.id).await.unwrap();
+        }
+        s.stack.engine.set_cron_enabled(&s.queue, false).await.unwrap();
+        s.drain().await;
+        assert_eq!(s.stack.get(&first.id).await.state, first_ends);
+        match second {
+            Some(end) => assert_eq!(s.stack.get(&id).await.state, end),
+            None => assert_eq!(s.stack.engine.get(&id).await.unwrap_err().code, ErrorCode::NotFound),
+        }
+        let cron = s.stack.engine.get_cron(&s.queue).await.unwrap();
+        assert_eq!((cron.run_count, cron.skip_count), if second.is_some() { (2, 0) } else { (1, 1) });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skipping_by_a_tick() {
+    overlapping("skip", false, State::Completed, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skipping_by_a_fetch() {
+    overlapping("skip", true, State::Completed, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_the_previous_job_by_a_tick() {
+    overlapping("cancel_previous", false, State::Cancelled, Some(State::Completed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_the_previous_job_by_a_fetch() {
+    overlapping("cancel_previous", true, State::Cancelled, Some(State::Completed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_the_previous_job_by_a_tick() {
+    overlapping("enqueue", false, State::Completed, Some(State::Completed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_the_previous_job_by_a_fetch() {
+    overlapping("enqueue", true, State::Completed, Some(State::Completed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ending_a_job_that_another_waits_for() {
+    enumerate(async |s| {
+        let due = s.stack.engine.now_ms() / 60_000 * 60_000 + 60_000;
+        let request = json!({
+            "name": s.queue, "expression": "* * * * *", "type": "test", "overlap_policy": "enqueue",
+            "options": {"queue": s.queue, "visibility_timeout_ms": 600_000},
+        });
+        s.stack.engine.register_cron(fields(&request)).await.unwrap();
+        s.stack.go_to(due);
+        let first = s.stack.engine.fetch(Fetch { visibility_ms: None, ..fetch(&s.queue) }).await.unwrap().remove(0);
+        s.stack.go_to(due + 61_000);
+        s.stack.engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
+        s.stack.engine.set_cron_enabled(&s.queue, false).await.unwrap();
+        let ack = || Ack { id: first.id.clone(), holder: token(&first), result: None };
+        let acked = s.engine.ack(ack()).await;
+        s.calm();
+        if let Err(error) = acked {
+            failed_well(&error);
+            s.stack.engine.ack(ack()).await.unwrap();
+        }
+        s.finish(&ojs_core::cron::job_id(&s.queue, due + 60_000), State::Completed).await;
     })
     .await;
 }

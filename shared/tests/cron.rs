@@ -333,7 +333,8 @@ async fn a_registration_that_changes_nothing_writes_nothing_and_one_that_does_ke
     stack.clock.advance_ms(9 * 60_000);
     let (engine, wire) = stack.instance(1).await;
     wire.meter();
-    let again = json!({"name": "app", "expression": "@every 10m", "type": "test", "timezone": "Europe/Berlin", "args": [1]});
+    let again =
+        json!({"name": "app", "expression": "@every 10m", "type": "test", "timezone": "Europe/Berlin", "args": [1]});
     let registered = engine.register_cron(fields(&again)).await.unwrap();
     assert_eq!((registered.created, registered.cron.revision), (false, first.revision));
     let calls: Vec<_> = wire.take_calls().into_iter().map(|call| call.action).collect();
@@ -469,11 +470,21 @@ async fn templates_may_delay_expire_and_wait_for_activation() {
 async fn clocks_that_change_are_followed_to_the_second() {
     for (zone, expression, start, fires) in [
         // 2:30 does not exist on 2027-03-14 in New York.
-        ("America/New_York", "30 2 * * *", "2027-03-13T00:00:00Z", vec!["2027-03-13T07:30:00Z", "2027-03-15T06:30:00Z"]),
+        (
+            "America/New_York",
+            "30 2 * * *",
+            "2027-03-13T00:00:00Z",
+            vec!["2027-03-13T07:30:00Z", "2027-03-15T06:30:00Z"],
+        ),
         // 2:30 exists twice on 2026-10-25 in Berlin.
         ("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00:00Z", vec!["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]),
         // Half an hour is missing on 2027-10-03 on Lord Howe.
-        ("Australia/Lord_Howe", "15 2 * * *", "2027-10-01T12:00:00Z", vec!["2027-10-01T15:45:00Z", "2027-10-03T15:15:00Z"]),
+        (
+            "Australia/Lord_Howe",
+            "15 2 * * *",
+            "2027-10-01T12:00:00Z",
+            vec!["2027-10-01T15:45:00Z", "2027-10-03T15:15:00Z"],
+        ),
     ] {
         let stack = TestStack::start().await;
         // Before the test clock's own beginning, where need be.

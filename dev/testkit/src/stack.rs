@@ -151,6 +151,11 @@ impl TestStack {
         self.engine.get(id).await.expect("the job is there")
     }
 
+    /// SQS, to be spoken to behind the engine's back.
+    pub async fn sqs(&self) -> aws_sdk_sqs::Client {
+        connect(&self.aws, &self.settings, None).await.sqs
+    }
+
     /// Stops the emulators.
     pub async fn stop(self) {
         self.aws.shutdown().await;

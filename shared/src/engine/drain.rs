@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Engine;
 use super::follow::MAX_DELAY_MS;
@@ -76,8 +76,10 @@ impl Engine {
     }
 
     async fn drain_messages(&self, line: &Line, messages: &[Received]) -> Result<Drained> {
-        let ids: Vec<JobId> =
+        // A job may be named twice, which BatchGetItem refuses.
+        let ids: BTreeSet<JobId> =
             messages.iter().filter_map(|message| message.job.as_ref()).map(|job| job.id.clone()).collect();
+        let ids: Vec<JobId> = ids.into_iter().collect();
         let jobs: HashMap<JobId, Job> =
             self.store.get_jobs(&ids).await?.into_iter().map(|job| (job.id.clone(), job)).collect();
         let (mut resend, mut settled, mut done) = (Vec::new(), Vec::new(), Drained::default());

@@ -37,7 +37,8 @@ impl Engine {
     /// The AWS error, if nothing at all could be done; what was done stays done, and the next tick goes on.
     pub async fn promote(&self, budget: TickBudget) -> Result<Promoted> {
         let tick = Tick::new(self, budget);
-        let shards = (0..self.store.due_shards()).map(|shard| self.promote_shard(shard, &tick));
+        let shards = self.store.due_shards();
+        let shards = (0..shards).map(|shard| self.promote_shard(shard, budget.share(shard, shards), &tick));
         let (mut total, mut failure) = (Promoted::default(), None);
         for (shard, error) in join_all(shards).await {
             total.sent += shard.sent;
@@ -55,7 +56,7 @@ impl Engine {
         }
     }
 
-    async fn promote_shard(&self, shard: u32, tick: &Tick<'_>) -> (Promoted, Option<Error>) {
+    async fn promote_shard(&self, shard: u32, mut left: usize, tick: &Tick<'_>) -> (Promoted, Option<Error>) {
         let (mut done, mut failure) = (Promoted::default(), None);
         let until = self.now_ms() + LOOKAHEAD_MS;
         let mut page = Ok((Vec::new(), true));
@@ -64,7 +65,7 @@ impl Engine {
             // The next page is asked for while this one is worked on.
             let (entries, next) = match page {
                 Ok((entries, more)) => {
-                    let wanted = if more && (round == 0 || tick.has_time()) { tick.take(PAGE) } else { 0 };
+                    let wanted = if more && (round == 0 || tick.has_time()) { left.min(PAGE) } else { 0 };
                     done.more |= more && wanted == 0;
                     (entries, wanted)
                 }
@@ -76,6 +77,7 @@ impl Engine {
             if entries.is_empty() && next == 0 {
                 break;
             }
+            left -= next;
             after = entries.last().cloned().or(after);
             let read = async {
                 if next == 0 {
@@ -83,7 +85,6 @@ impl Engine {
                 }
                 let limit = i32::try_from(next).unwrap_or(i32::MAX);
                 let entries = self.store.due_before(shard, until, after.as_ref(), limit).await?;
-                tick.give_back(next - entries.len().min(next));
                 let full = entries.len() >= next;
                 Ok((entries, full))
             };

@@ -1,7 +1,6 @@
 //! How much one tick may do, and what its parts share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ pub struct TickBudget {
     /// When to begin nothing more, ms since the Unix epoch on the engine's clock. One page of each kind of work is always
     /// done, so that ticks make progress however little time they get.
     pub until_ms: i64,
-    /// Most jobs to send.
+    /// Most jobs to send; the shards of the due index get equal parts.
     pub jobs: usize,
 }
 
@@ -30,6 +29,12 @@ impl TickBudget {
     #[must_use]
     pub fn jobs(jobs: usize) -> Self {
         Self { jobs, ..Self::UNLIMITED }
+    }
+
+    /// The part of `jobs` that one of `parts` gets.
+    pub(super) fn share(self, part: u32, parts: u32) -> usize {
+        let (part, parts) = (part as usize, parts.max(1) as usize);
+        self.jobs / parts + usize::from(part < self.jobs % parts)
     }
 }
 
@@ -47,36 +52,18 @@ impl Engine {
 pub(super) struct Tick<'a> {
     engine: &'a Engine,
     until_ms: i64,
-    jobs_left: AtomicUsize,
     /// Failures in a row, by queue.
     failures: Mutex<HashMap<String, u32>>,
 }
 
 impl<'a> Tick<'a> {
     pub(super) fn new(engine: &'a Engine, budget: TickBudget) -> Self {
-        let jobs_left = AtomicUsize::new(budget.jobs);
-        Self { engine, until_ms: budget.until_ms, jobs_left, failures: Mutex::default() }
+        Self { engine, until_ms: budget.until_ms, failures: Mutex::default() }
     }
 
     /// Whether there is time for more.
     pub(super) fn has_time(&self) -> bool {
         self.engine.now_ms() < self.until_ms
-    }
-
-    /// Takes up to `wanted` jobs out of the budget.
-    pub(super) fn take(&self, wanted: usize) -> usize {
-        let mut taken = 0;
-        // The closure always answers, so the update cannot fail.
-        let _ = self.jobs_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            taken = wanted.min(left);
-            Some(left - taken)
-        });
-        taken
-    }
-
-    /// Gives back what was taken and not used.
-    pub(super) fn give_back(&self, unused: usize) {
-        self.jobs_left.fetch_add(unused, Ordering::Relaxed);
     }
 
     /// Whether a queue fails all the time.

@@ -1,7 +1,7 @@
 //! Where the queues are: URLs cached, queues made on first use.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_sdk_sqs::operation::create_queue::CreateQueueError;
@@ -26,6 +26,8 @@ const MAX_RECEIVE_COUNT: u32 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct QueueUrls {
     known: RwLock<HashMap<Line, Known>>,
+    /// Who looks for a queue; the others wait for what it finds instead of asking as well.
+    looking: Mutex<HashMap<Line, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +48,11 @@ impl QueueUrls {
 
     fn forget(&self, line: &Line) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(line);
+    }
+
+    fn looking(&self, line: &Line) -> Arc<tokio::sync::Mutex<()>> {
+        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(looking.entry(line.clone()).or_default())
     }
 
     pub(super) fn clear(&self) {
@@ -75,10 +82,13 @@ impl Transport {
 
     /// The URL of a queue; `None` when it does not exist. Never creates one: a mistyped name in a fetch must not.
     pub(super) async fn url(&self, line: &Line) -> Result<Option<String>> {
-        match self.urls.get(line) {
-            Some(Known::Url(url)) => return Ok(Some(url)),
-            Some(Known::Absent(at)) if self.clock.now_ms() - at < ABSENT_MS => return Ok(None),
-            _ => {}
+        if let Some(known) = self.remembered(line) {
+            return Ok(known);
+        }
+        let looking = self.urls.looking(line);
+        let _one = looking.lock().await;
+        if let Some(known) = self.remembered(line) {
+            return Ok(known);
         }
         let found = self.look_up(&line.sqs_name(&self.prefix)).await?;
         self.urls.set(line, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
@@ -87,7 +97,12 @@ impl Transport {
 
     /// The URL of a queue, which is created if need be.
     pub(super) async fn url_or_create(&self, line: &Line) -> Result<String> {
-        if let Some(Known::Url(url)) = self.urls.get(line) {
+        if let Some(Some(url)) = self.remembered(line) {
+            return Ok(url);
+        }
+        let looking = self.urls.looking(line);
+        let _one = looking.lock().await;
+        if let Some(Some(url)) = self.remembered(line) {
             return Ok(url);
         }
         let url = match self.look_up(&line.sqs_name(&self.prefix)).await? {
@@ -96,6 +111,15 @@ impl Transport {
         };
         self.urls.set(line, Known::Url(url.clone()));
         Ok(url)
+    }
+
+    /// What this process remembers of a queue: its URL, or that there was none a moment ago.
+    fn remembered(&self, line: &Line) -> Option<Option<String>> {
+        match self.urls.get(line) {
+            Some(Known::Url(url)) => Some(Some(url)),
+            Some(Known::Absent(at)) if self.clock.now_ms() - at < ABSENT_MS => Some(None),
+            _ => None,
+        }
     }
 
     /// Drops what is known of a queue that turned out not to be there.

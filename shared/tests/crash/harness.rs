@@ -116,6 +116,46 @@ impl Scenario<'_> {
         panic!("messages are left: {}", self.stack.aws.sqs.message_count());
     }
 
+    /// Moves the messages of these jobs to the native dead-letter queue.
+    pub(crate) async fn bury(&self, jobs: &[&Job]) {
+        let queues = self.stack.sqs().await;
+        let name = ojs_core::transport::names::dead_letter("ojs", &self.queue);
+        let main = ojs_core::transport::names::main("ojs", &self.queue);
+        let url = async |name: &str| queues.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+        let (main, dead) = (url(&main).await, url(&name).await);
+        loop {
+            let taken = queues.receive_message().queue_url(&main).max_number_of_messages(10).send().await.unwrap();
+            if taken.messages().is_empty() {
+                break;
+            }
+            for message in taken.messages() {
+                let receipt = message.receipt_handle().unwrap();
+                queues.delete_message().queue_url(&main).receipt_handle(receipt).send().await.unwrap();
+            }
+        }
+        for job in jobs {
+            let body = ojs_core::transport::JobRef::to(job).to_body();
+            queues.send_message().queue_url(&dead).message_body(body).send().await.unwrap();
+        }
+    }
+
+    /// Ticks of the undisturbed instance until every queue's turn has come.
+    pub(crate) async fn drain_all_queues(&self) {
+        let engine = &self.stack.engine;
+        let mut seen_start = false;
+        for _ in 0..1_000 {
+            let at = engine.store().progress("dead-letters").await.unwrap();
+            if at.is_none() && std::mem::replace(&mut seen_start, true) {
+                return;
+            }
+            engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap();
+            if engine.store().progress("dead-letters").await.unwrap().is_none() && seen_start {
+                return;
+            }
+        }
+        panic!("the ticks do not get through the queues");
+    }
+
     async fn next_due(&self) -> Option<i64> {
         let store = self.stack.engine.store();
         let mut due = Vec::new();

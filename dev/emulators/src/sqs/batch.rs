@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::errors::{ErrorKind, SqsError};
+use super::faults::FaultControl;
 use super::names::is_batch_entry_id;
 
 const MAX_ENTRIES: usize = 10;
@@ -47,7 +48,7 @@ impl<T> Default for BatchAnswer<T> {
 }
 
 impl<T> BatchAnswer<T> {
-    pub(crate) fn add(&mut self, id: String, result: Result<T, SqsError>) {
+    fn add(&mut self, id: String, result: Result<T, SqsError>) {
         match result {
             Ok(result) => self.successful.push(WithId { id, result }),
             Err(error) => {
@@ -56,6 +57,12 @@ impl<T> BatchAnswer<T> {
                 self.failed.push(Failure { id, sender_fault, code, message: error.message });
             }
         }
+    }
+
+    /// Adds what comes of an entry, unless a fault keeps it from happening.
+    pub(crate) fn try_entry(&mut self, faults: &FaultControl, id: String, run: impl FnOnce() -> Result<T, SqsError>) {
+        let result = if faults.fails_batch_entry() { Err(SqsError::internal()) } else { run() };
+        self.add(id, result);
     }
 
     pub(crate) fn succeeded(&self) -> usize {

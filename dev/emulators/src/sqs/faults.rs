@@ -30,6 +30,9 @@ pub struct SqsFaults {
     pub latency: Duration,
     /// Probability that the effect happens but the answer is lost: a dropped connection or a 500.
     pub lost_answer: f64,
+    /// Probability that an entry of a batch fails by itself (`InternalFailure`, not the sender's fault), without effect,
+    /// while its call succeeds.
+    pub partial_batch_failure: f64,
     /// How long (on the clock) a new queue answers `QueueDoesNotExist`.
     pub new_queue_delay: Duration,
     /// Seed of the random decisions.
@@ -104,6 +107,10 @@ impl FaultControl {
 
     pub(crate) fn loses_answer(&self) -> bool {
         self.roll(|faults| faults.lost_answer)
+    }
+
+    pub(crate) fn fails_batch_entry(&self) -> bool {
+        self.roll(|faults| faults.partial_batch_failure)
     }
 
     /// How an answer is lost: with the connection, or as a 500.

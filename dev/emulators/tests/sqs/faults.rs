@@ -98,6 +98,27 @@ async fn short_polls_may_miss_messages_and_long_polls_do_not() {
 }
 
 #[tokio::test]
+async fn batches_fail_in_part() {
+    let world = World::new().await;
+    let url = world.queue("q", json!({})).await;
+    world.sqs.faults().set(SqsFaults { partial_batch_failure: 0.5, seed: 3, ..SqsFaults::default() });
+    let entries: Vec<_> = (0..10).map(|n| json!({"Id": n.to_string(), "MessageBody": n.to_string()})).collect();
+    let answer = world.call("SendMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await;
+    assert_eq!(answer.status, 200);
+    let failed = answer.body["Failed"].as_array().unwrap();
+    assert!((1..10).contains(&failed.len()));
+    assert!(failed.iter().all(|entry| entry["SenderFault"] == false && entry["Code"] == "InternalFailure"));
+    assert_eq!(world.sqs.message_count(), 10 - failed.len());
+    world.sqs.faults().set(SqsFaults { partial_batch_failure: 1.0, ..SqsFaults::default() });
+    let received = world.receive(&url).await;
+    let entries: Vec<_> =
+        received.iter().map(|m| json!({"Id": m["MessageId"], "ReceiptHandle": m["ReceiptHandle"]})).collect();
+    let answer = world.call("DeleteMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await;
+    assert_eq!(answer.body["Failed"].as_array().unwrap().len(), received.len());
+    assert_eq!(world.sqs.message_count(), 10 - failed.len());
+}
+
+#[tokio::test]
 async fn counts_lag() {
     let world = World::new().await;
     let url = world.queue("q", json!({})).await;

@@ -22,7 +22,7 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let now_ms = service.now_ms();
     let mut results = BatchAnswer::default();
     for (id, entry) in check_entries(request.entries, |entry| entry.id.take())? {
-        results.add(id, change_one(&queue, entry, now_ms).map(|()| Done {}));
+        results.try_entry(&service.faults, id, || change_one(&queue, entry, now_ms).map(|()| Done {}));
     }
     answer(&results)
 }

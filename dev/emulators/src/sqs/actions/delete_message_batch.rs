@@ -30,7 +30,7 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let now_ms = service.now_ms();
     let mut results = BatchAnswer::default();
     for (id, entry) in check_entries(request.entries, |entry| entry.id.take())? {
-        results.add(id, delete_one(&queue, entry.receipt_handle, now_ms).map(|()| Done {}));
+        results.try_entry(&service.faults, id, || delete_one(&queue, entry.receipt_handle, now_ms).map(|()| Done {}));
     }
     add(&service.counters.messages_deleted, results.succeeded());
     answer(&results)

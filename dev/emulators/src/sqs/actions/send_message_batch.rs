@@ -35,7 +35,7 @@ pub(crate) fn run(service: &Service, body: &[u8]) -> Result<Vec<u8>, SqsError> {
     let now_ms = service.now_ms();
     let mut results = BatchAnswer::default();
     for (id, entry) in entries {
-        results.add(id, entry.check(&settings).map(|outgoing| outgoing.send(&queue, now_ms)));
+        results.try_entry(&service.faults, id, || entry.check(&settings).map(|outgoing| outgoing.send(&queue, now_ms)));
     }
     add(&service.counters.messages_sent, results.succeeded());
     answer(&results)
