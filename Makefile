@@ -20,7 +20,7 @@ FUNCTION ?= api
 export LAMBDA_PORT ?= 9000
 
 # Packages that are deployed.
-FUNCTIONS := ojs-api ojs-scheduler
+FUNCTIONS := ojs-api ojs-scheduler ojs-cron
 # CI builds exactly what Cargo.lock says.
 export LOCKED := $(if $(CI),--locked)
 
@@ -113,17 +113,17 @@ bench-speed: ## Measure throughput and latency on the local stack
 	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- speed $(ARGS)
 
 .PHONY: watch
-watch: ## Run the API as a Lambda function on :9000, rebuilt at changes (cargo lambda watch)
+watch: ## Run the functions on :9000 under cargo lambda watch, rebuilt at changes
 	@exec tools/watch.sh $(ARGS)
 
 .PHONY: invoke
-invoke: ## Send a sample event to the function that `make watch` runs (EVENT=events/x.json FUNCTION=api|scheduler)
+invoke: ## Send a sample event to the function that `make watch` runs (EVENT=events/x.json FUNCTION=api|scheduler|cron)
 	@tools/venv.sh lambda
 	@PATH="$$PWD/.venv-lambda/bin:$$PATH" cargo lambda invoke $(FUNCTION) \
 	    --invoke-address 127.0.0.1 --invoke-port $(LAMBDA_PORT) --data-file "$(EVENT)"
 
 .PHONY: check-lambda
-check-lambda: ## Smoke test of the API as a Lambda function: sample events and HTTP requests
+check-lambda: ## Smoke test of the functions under cargo lambda: sample events, ticks and HTTP requests
 	@tools/check_lambda.sh
 
 .PHONY: check-ministack

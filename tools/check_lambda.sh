@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Smoke test of the API as a Lambda function: starts tools/watch.sh on free ports, sends the sample events and some
+# Smoke test of the functions under cargo lambda: starts tools/watch.sh on free ports, sends the sample events and some
 # plain HTTP requests, checks the answers, and stops everything. Logs are in target/lambda/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,4 +21,5 @@ children+=($!)
 # A cold build may be part of it. The first request starts the function.
 wait_until_up "cargo lambda watch" $! "$logs/watch.log" 1500 "http://127.0.0.1:$lambda_port/ojs/v1/health"
 
-PATH="$PWD/.venv-lambda/bin:$PATH" python3 tools/lambda_check.py --port "$lambda_port" --key local-dev-key
+PATH="$PWD/.venv-lambda/bin:$PATH" python3 tools/lambda_check.py --port "$lambda_port" \
+    --dynamodb-port "$dynamodb_port" --key local-dev-key

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks the API under `cargo lambda watch`: the sample events by `cargo lambda invoke`, then plain HTTP requests.
+"""Checks the functions under `cargo lambda watch`: the sample events by `cargo lambda invoke`, ticks, plain HTTP.
 
-    lambda_check.py --port PORT --key KEY      (tools/check_lambda.sh starts everything and calls it)
+    lambda_check.py --port PORT --dynamodb-port PORT --key KEY      (tools/check_lambda.sh starts everything and calls it)
 """
 
 import argparse
@@ -10,9 +10,11 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
+import urllib.request
 import uuid
 
-from ojs_client import Checks, Client
+from ojs_client import OPENER, Checks, Client
 
 EVENTS = pathlib.Path(__file__).resolve().parents[1] / "events"
 
@@ -23,6 +25,7 @@ EXPECTED = (
     ("enqueue", 201),
     ("enqueue-base64", 201),
     ("fetch", 200),
+    ("cron-register", 201),
     ("ack-unknown", 404),
     ("bad-json", 400),
 )
@@ -61,10 +64,74 @@ def events(checks, port):
             checks.check("the fetch event gets a job", jobs and jobs[0]["type"] == "email.send", jobs)
 
 
-def tick(checks, port):
-    """The scheduler takes EventBridge's event; nothing is due."""
-    answer = invoke(port, "scheduled-tick", "scheduler")
-    checks.check("events/scheduled-tick.json is a tick", answer == {"sent": 0, "failed": 0, "more": False}, answer)
+IDLE = {"sent": 0, "failed": 0, "more": False, "resent": 0, "dropped": 0}
+
+
+def dynamodb(port, action, **request):
+    """A call to the local DynamoDB, which does not check signatures."""
+    headers = {
+        "X-Amz-Target": f"DynamoDB_20120810.{action}",
+        "Content-Type": "application/x-amz-json-1.0",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20261124/us-east-1/dynamodb/aws4_request, "
+        "SignedHeaders=host, Signature=0",
+        "X-Amz-Date": "20261124T090000Z",
+    }
+    body = json.dumps({"TableName": "ojs-jobs", **request}).encode()
+    call = urllib.request.Request(f"http://127.0.0.1:{port}/", body, headers)
+    with OPENER.open(call, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def scheduler(checks, port, client, dynamodb_port):
+    """The scheduler takes EventBridge's event, on time, late or twice, and sends what is due."""
+    for name in ("scheduled-tick", "scheduled-tick-late", "scheduled-tick-duplicate"):
+        answer = invoke(port, name, "scheduler")
+        checks.check(f"events/{name}.json is a tick with nothing due", answer == IDLE, answer)
+    queue = f"later-{uuid.uuid4().hex[:8]}"
+    answer = client.enqueue(queue, scheduled_at="+PT20M")
+    checks.need("a job for later is scheduled", answer.get("job", "state") == "scheduled", answer)
+    job_id = answer.get("job", "id")
+    # 20 minutes are too long for a smoke test: its time is moved to a moment ago, as if they had passed.
+    now = str(int(time.time() * 1000) - 1000)
+    dynamodb(
+        dynamodb_port,
+        "UpdateItem",
+        Key={"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "J"}},
+        UpdateExpression="SET du = :now, dus = :now, r = r + :one",
+        ExpressionAttributeValues={":now": {"N": now}, ":one": {"N": "1"}},
+    )
+    answer = client.fetch(queue)
+    checks.check("without a tick it has no message", answer.get("jobs") == [], answer)
+    answer = invoke(port, "scheduled-tick-late", "scheduler")
+    checks.check("a late tick sends it", answer == {**IDLE, "sent": 1}, answer)
+    answer = invoke(port, "scheduled-tick-duplicate", "scheduler")
+    checks.check("a duplicate tick sends nothing", answer == IDLE, answer)
+    answer = client.fetch_within(5, queue)
+    checks.check("it can be fetched", answer.get("jobs", 0, "id") == job_id, answer)
+
+
+def cron(checks, port, client):
+    """The cron function fires what is due, once."""
+    idle = {"fired": 0, "skipped": 0, "woken": 0, "failed": 0, "more": False}
+    answer = invoke(port, "cron-tick", "cron")
+    checks.check("events/cron-tick.json is a tick with nothing due", answer == idle, answer)
+    queue = f"cron-{uuid.uuid4().hex[:8]}"
+    body = {"name": queue, "cron": "* * * * * *", "type": "check.tick", "options": {"queue": queue}}
+    answer = client.request("POST", "/ojs/v1/cron", body)
+    checks.need("a cron job is registered", answer.status == 201, answer)
+    time.sleep(2.1)
+    answer = invoke(port, "cron-tick", "cron")
+    fired = isinstance(answer, dict) and answer.get("fired") == 1 and answer.get("failed") == 0
+    checks.check("a tick fires it, and skips what overlaps", fired, answer)
+    answer = client.request("GET", f"/ojs/v1/cron/{queue}")
+    checks.check("it has run once", answer.get("cron", "run_count") == 1, answer)
+    last = answer.get("cron", "last_job_id")
+    answer = client.request("DELETE", f"/ojs/v1/cron/{queue}")
+    checks.check("it is deleted", answer.status == 200, answer)
+    answer = client.fetch_within(5, queue)
+    checks.check("its job can be fetched", answer.get("jobs", 0, "id") == last, answer)
+    answer = invoke(port, "cron-tick", "cron")
+    checks.check("nothing fires any more", answer == idle, answer)
 
 
 def http(checks, client):
@@ -93,12 +160,15 @@ def http(checks, client):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dynamodb-port", type=int, required=True)
     parser.add_argument("--key", required=True)
     args = parser.parse_args()
     checks = Checks()
     checks.run(events, args.port)
-    checks.run(tick, args.port)
-    checks.run(http, Client(f"http://127.0.0.1:{args.port}", args.key))
+    client = Client(f"http://127.0.0.1:{args.port}", args.key)
+    checks.run(scheduler, args.port, client, args.dynamodb_port)
+    checks.run(cron, args.port, client)
+    checks.run(http, client)
     return checks.finish()
 
 

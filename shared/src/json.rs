@@ -77,6 +77,14 @@ impl Fields {
         Ok(Self { members, prefix: format!("{field}.") })
     }
 
+    /// Reads an object that stands for a request: its members are named as those of a body are.
+    ///
+    /// # Errors
+    /// `invalid_request` when it is not an object.
+    pub fn from_request(value: &RawValue) -> Result<Self> {
+        Ok(Self { prefix: String::new(), ..Self::from_member("$", value)? })
+    }
+
     /// The full name of a member, as error messages give it.
     #[must_use]
     pub fn name(&self, field: &str) -> String {

@@ -187,3 +187,98 @@ async fn instances_racing_for_the_first_use_of_a_queue_all_succeed() {
     assert_eq!(stack.fetch("w", 10).await.len(), 8);
     assert_eq!(stack.engine.list_queues(None, 10).await.unwrap().queues.len(), 1);
 }
+
+/// One cron job, eight instances that tick and fetch at once, occurrence after occurrence: each makes one job.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cron_ticks_and_fetches_race_and_every_occurrence_makes_one_job() {
+    const SECONDS: i64 = 20;
+    for policy in ["allow", "skip"] {
+        // Deliveries come twice, so that fetches race with each other as well.
+        let faults = SqsFaults { duplicate_delivery: 0.5, ..SqsFaults::default() };
+        let stack = Arc::new(TestStack::start_with(Settings::default(), faults).await);
+        stack.register("raced", "* * * * * *", json!({"overlap_policy": policy})).await;
+        let start = stack.engine.now_ms();
+        let mut instances = Vec::new();
+        for _ in 0..8 {
+            instances.push(stack.instance(3).await.0);
+        }
+        let mut done: Vec<Job> = Vec::new();
+        for second in 1..=SECONDS {
+            stack.go_to(start + second * 1_000);
+            let barrier = Arc::new(Barrier::new(instances.len()));
+            let racers: Vec<_> = instances
+                .iter()
+                .enumerate()
+                .map(|(i, engine)| {
+                    let (engine, barrier, stack) = (Arc::clone(engine), Arc::clone(&barrier), Arc::clone(&stack));
+                    tokio::spawn(async move {
+                        barrier.wait().await;
+                        if i < 4 {
+                            engine.cron_tick(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
+                            return Vec::new();
+                        }
+                        let jobs = engine.fetch(stack.fetch_request(&format!("w{i}"), 3)).await.unwrap();
+                        for job in &jobs {
+                            stack.ack(&job.id).await.unwrap();
+                        }
+                        jobs
+                    })
+                })
+                .collect();
+            for racer in racers {
+                done.extend(racer.await.unwrap());
+            }
+        }
+        for _ in 0..5 {
+            for job in stack.fetch("last", 50).await {
+                stack.ack(&job.id).await.unwrap();
+                done.push(job);
+            }
+        }
+        let cron = stack.engine.get_cron("raced").await.unwrap();
+        let mut times: Vec<i64> = done.iter().map(|job| job.cron.as_ref().unwrap().at_ms).collect();
+        times.sort_unstable();
+        let each_once = times.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(each_once && done.iter().all(|job| job.attempt == 1), "an occurrence made two jobs: {times:?}");
+        assert_eq!((times.len() as u64, policy), (cron.run_count, policy));
+        if policy == "allow" {
+            let expected: Vec<i64> = (1..=SECONDS).map(|second| start + second * 1_000).collect();
+            // A fetch may have waited for the next second.
+            assert_eq!(times[..expected.len()], expected);
+        } else {
+            assert_eq!(
+                cron.run_count + cron.skip_count,
+                u64::try_from((cron.next_run_at.unwrap() - start) / 1_000 - 1).unwrap()
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn registrations_of_one_name_at_once_make_one_cron_job() {
+    let stack = Arc::new(TestStack::start().await);
+    let barrier = Arc::new(Barrier::new(12));
+    let mut racers = Vec::new();
+    for i in 0..12 {
+        let (engine, _) = stack.instance(3).await;
+        let barrier = Arc::clone(&barrier);
+        racers.push(tokio::spawn(async move {
+            barrier.wait().await;
+            let request = json!({"name": "one", "expression": "*/5 * * * *", "type": "test", "args": [i % 2]});
+            engine.register_cron(fields(&request)).await
+        }));
+    }
+    let mut created = 0;
+    for racer in racers {
+        match racer.await.unwrap() {
+            Ok(registered) => created += usize::from(registered.created),
+            // So much contention is not worth more tries.
+            Err(error) => assert_eq!(error.code.as_str(), "backend_unavailable", "{error}"),
+        }
+    }
+    assert_eq!(created, 1);
+    assert_eq!(stack.engine.list_crons(None, None, 10).await.unwrap().crons.len(), 1);
+    let due = stack.engine.get_cron("one").await.unwrap().next_run_at.unwrap();
+    stack.go_to(due);
+    assert_eq!(stack.fetch("w", 10).await.len(), 1);
+}

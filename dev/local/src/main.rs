@@ -27,6 +27,9 @@ struct Args {
     /// Database file, to keep jobs between runs; in memory without it
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
+    /// Do not tick: the scheduler and cron functions are invoked by hand instead
+    #[arg(long)]
+    no_ticks: bool,
     /// Misbehave as SQS may: duplicate and reorder deliveries, answer short polls empty
     #[arg(long)]
     chaos: bool,
@@ -52,6 +55,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         sqs_addr: loopback(args.sqs_port),
         db: args.db.clone(),
         settings: Settings::from_env()?,
+        ticks: !args.no_ticks,
         faults: if args.chaos { chaos() } else { SqsFaults::default() },
     };
     let table = options.settings.table.clone();

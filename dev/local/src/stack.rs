@@ -33,6 +33,8 @@ pub struct StackOptions {
     pub settings: Settings,
     /// How SQS misbehaves.
     pub faults: SqsFaults,
+    /// Whether the scheduler and the cron jobs tick in this process, once a second.
+    pub ticks: bool,
 }
 
 impl Default for StackOptions {
@@ -45,6 +47,7 @@ impl Default for StackOptions {
             db: None,
             settings: Settings::default(),
             faults: SqsFaults::default(),
+            ticks: true,
         }
     }
 }
@@ -118,14 +121,14 @@ impl Stack {
         let app = router(api, admin::routes(Arc::clone(&aws)));
         let (stop, stopped) = watch::channel(false);
         let serve = axum::serve(listener, app).with_graceful_shutdown(ended(stopped.clone())).into_future();
-        let tasks = vec![
-            tokio::spawn(async move {
-                if let Err(error) = serve.await {
-                    tracing::error!(%error, "the API stopped");
-                }
-            }),
-            tokio::spawn(tick::every_second(engine, stopped)),
-        ];
+        let mut tasks = vec![tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the API stopped");
+            }
+        })];
+        if options.ticks {
+            tasks.push(tokio::spawn(tick::every_second(engine, stopped)));
+        }
         Ok(Self { url, aws, stop, tasks })
     }
 

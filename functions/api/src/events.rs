@@ -35,9 +35,9 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
                 "specversion": "1.0",
                 "id": event.id,
                 "type": event.kind,
-                "source": "ojs://ojs-serverless/api",
+                "source": if event.kind.starts_with("cron.") { "ojs://ojs-serverless/cron" } else { "ojs://ojs-serverless/api" },
                 "time": format_ms(event.at_ms),
-                "subject": event.data.get("job_id"),
+                "subject": event.subject,
                 "data": event.data,
             })
         })

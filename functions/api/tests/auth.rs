@@ -28,6 +28,8 @@ fn routes() -> Vec<(&'static str, String)> {
         ("GET", DEAD),
         ("GET", QUEUES),
         ("GET", EVENTS),
+        ("GET", CRON),
+        ("POST", CRON),
         ("GET", "/"),
         ("GET", "/nowhere"),
         ("POST", "/ojs/v1/nowhere"),
@@ -44,6 +46,9 @@ fn routes() -> Vec<(&'static str, String)> {
         ("DELETE", format!("{DEAD}/{NOBODY}")),
         ("POST", format!("{DEAD}/{NOBODY}/retry")),
         ("GET", job_path("%ff")),
+        ("GET", format!("{CRON}/a")),
+        ("PATCH", format!("{CRON}/a")),
+        ("DELETE", format!("{CRON}/a")),
     ]);
     routes
 }

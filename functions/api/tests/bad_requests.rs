@@ -118,6 +118,7 @@ impl Watched {
         let read = async |path: &str| http.call("GET", path, None).await;
         assert_eq!(read(QUEUES).await.body["queues"], json!([]));
         assert_eq!(read(DEAD).await.body["jobs"], json!([]));
+        assert_eq!(read(CRON).await.body["crons"], json!([]));
         assert_eq!(read(&job_path(NOBODY)).await.status, 404);
         let fetched = http.call("POST", FETCH, Some(json!({"queues": ["default"], "count": 10}))).await;
         assert_eq!(fetched.body, json!({"jobs": []}));
@@ -226,7 +227,7 @@ fn no_objects() -> Vec<Vec<u8>> {
 }
 
 fn posts() -> Vec<String> {
-    let mut paths: Vec<String> = [JOBS, FETCH, ACK, NACK, HEARTBEAT].map(str::to_owned).into();
+    let mut paths: Vec<String> = [JOBS, FETCH, ACK, NACK, HEARTBEAT, CRON].map(str::to_owned).into();
     paths.extend([format!("{JOBS}/{NOBODY}/activate"), format!("{DEAD}/{NOBODY}/retry")]);
     paths
 }
@@ -703,6 +704,121 @@ fn no_ids() -> Vec<String> {
 }
 
 #[tokio::test]
+async fn cron_jobs() {
+    let mut rows = Vec::new();
+    let with = |member: &str| format!(r#"{{"name":"a","cron":"@daily","type":"t",{member}}}"#);
+    let long_name = format!("\"{}\"", "a".repeat(256));
+    for name in [
+        "null", "5", "[]", r#""""#, r#""A""#, r#""a b""#, r#""-a""#, r#"".a""#, r#""a/b""#, r#""ä""#, r#""a_b""#,
+        &long_name,
+    ] {
+        rows.push(Row::field(CRON, format!(r#"{{"name":{name},"cron":"@daily","type":"t"}}"#), "name"));
+    }
+    rows.push(Row::field(CRON, r#"{"name":"a","type":"t"}"#, "expression"));
+    let long = format!("\"{}1 * * * *\"", "1,".repeat(200));
+    for expression in [
+        "5",
+        "[]",
+        "{}",
+        r#""""#,
+        r#"" ""#,
+        r#""not a valid cron""#,
+        r#""0 0 0 0 0 0 0""#,
+        r#""99 25 32 13 8""#,
+        r#""* * * *""#,
+        r#""*/0 * * * *""#,
+        r#""60 * * * *""#,
+        r#""* * * 13 *""#,
+        r#""5-1 * * * *""#,
+        r#""0 0 30 2 *""#,
+        r#""@never""#,
+        r#""@every""#,
+        r#""@every 10ms""#,
+        r#""@every -5m""#,
+        r#""@every 1000000h""#,
+        r#""JAN * * * *""#,
+        r#""1,,2 * * * *""#,
+        r#""* * * * * * *""#,
+        r#""\u0000 * * * *""#,
+        &long,
+    ] {
+        rows.push(Row::field(CRON, format!(r#"{{"name":"a","cron":{expression},"type":"t"}}"#), "cron"));
+        rows.push(Row::field(
+            CRON,
+            format!(r#"{{"name":"a","expression":{expression},"cron":"@daily","type":"t"}}"#),
+            "expression",
+        ));
+    }
+    for zone in [
+        "5",
+        "[]",
+        r#""""#,
+        r#""EST""#,
+        r#""PST8PDT""#,
+        r#""+05:00""#,
+        r#""UTC+5""#,
+        r#""Mars/Olympus""#,
+        r#""local""#,
+        r#""../../etc/passwd""#,
+    ] {
+        rows.push(Row::field(CRON, with(&format!(r#""timezone":{zone}"#)), "timezone"));
+    }
+    for policy in ["5", r#""""#, r#""SKIP""#, r#""replace""#, "[]"] {
+        rows.push(Row::field(CRON, with(&format!(r#""overlap_policy":{policy}"#)), "overlap_policy"));
+    }
+    for enabled in ["0", "1", r#""true""#, "[]"] {
+        rows.push(Row::field(CRON, with(&format!(r#""enabled":{enabled}"#)), "enabled"));
+    }
+    rows.push(Row::field(CRON, with(r#""description":5"#), "description"));
+    rows.push(Row::field(CRON, with(&format!(r#""description":"{}""#, "x".repeat(1_025))), "description"));
+    // The template is checked as an enqueue is, and named as it stands in the request.
+    rows.push(Row::field(CRON, r#"{"name":"a","cron":"@daily"}"#, "type"));
+    for (template, field) in [
+        (r#""x""#, "job_template"),
+        ("[]", "job_template"),
+        ("{}", "job_template.type"),
+        (r#"{"type":"T"}"#, "job_template.type"),
+        (r#"{"type":"t","args":{}}"#, "job_template.args"),
+        (r#"{"type":"t","args":[1e999]}"#, "job_template.args"),
+        (r#"{"type":"t","meta":[]}"#, "job_template.meta"),
+        (r#"{"type":"t","id":"019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f"}"#, "job_template.id"),
+        (r#"{"type":"t","options":{"queue":"Not A Queue"}}"#, "job_template.options.queue"),
+        (r#"{"type":"t","options":{"priority":101}}"#, "job_template.options.priority"),
+        (r#"{"type":"t","options":{"expires_at":"soon"}}"#, "job_template.options.expires_at"),
+    ] {
+        rows.push(Row::field(CRON, format!(r#"{{"name":"a","cron":"@daily","job_template":{template}}}"#), field));
+    }
+    rows.push(
+        Row::new("POST", CRON, with(r#""options":{"retry":{"max_attempts":-1}}"#), 422, "validation_error")
+            .naming("max_attempts"),
+    );
+    let large = with(&format!(r#""args":["{}"]"#, "x".repeat(301 * 1_024)));
+    rows.push(Row::new("POST", CRON, large, 413, "payload_too_large"));
+    let meta = with(&format!(r#""meta":{{"k":"{}"}}"#, "x".repeat(64 * 1_024 - 20)));
+    rows.push(Row::new("POST", CRON, meta, 413, "payload_too_large"));
+    let path = format!("{CRON}/a");
+    for (body, field) in [
+        ("{}", "enabled"),
+        (r#"{"enabled":null}"#, "enabled"),
+        (r#"{"enabled":1}"#, "enabled"),
+        (r#"{"enabled":true,"cron":"@daily"}"#, "cron"),
+    ] {
+        rows.push(Row::new("PATCH", &path, body, 400, "invalid_request").detail("field", field));
+    }
+    for name in no_ids() {
+        if name == NOBODY {
+            continue;
+        }
+        for (method, body) in [("GET", ""), ("DELETE", ""), ("PATCH", r#"{"enabled":true}"#)] {
+            rows.push(
+                Row::new(method, format!("{CRON}/{name}"), body, 404, "not_found").detail("resource_type", "cron"),
+            );
+        }
+    }
+    all_refused(rows).await;
+}
+
+#[tokio::test]
 async fn ids_in_paths() {
     let mut rows = Vec::new();
     for id in no_ids() {
@@ -724,7 +840,7 @@ async fn query_parameters() {
     let cursor = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let mut rows = Vec::new();
     let limits = ["0", "-1", "1.5", "x", "201", "99999999999999999999999", "1e2", "%20", "0x10", "NaN", "%ff", "null"];
-    for path in [QUEUES, DEAD] {
+    for path in [QUEUES, DEAD, CRON] {
         for limit in limits {
             rows.push(Row::parameter(format!("{path}?limit={limit}"), "limit"));
         }
@@ -757,10 +873,16 @@ async fn query_parameters() {
             &cursor(r#"["queues",""]"#),
             &cursor(&format!(r#"["queues","{}"]"#, "a".repeat(2_000))),
             &cursor(r#"["queues","Not A Queue"]"#),
+            &cursor(r#"["cron",""]"#),
+            &cursor(&format!(r#"["cron","{}"]"#, "a".repeat(2_000))),
+            &cursor(r#"["cron","Not A Name"]"#),
         ];
         for text in cursors {
             rows.push(Row::parameter(format!("{path}?cursor={text}"), "cursor"));
         }
+    }
+    for enabled in ["yes", "TRUE", "1", "0", "null", "%ff"] {
+        rows.push(Row::parameter(format!("{CRON}?enabled={enabled}"), "enabled"));
     }
     for offset in ["-1", "x", "1.5", "1001", "99999999999999999999999"] {
         rows.push(Row::parameter(format!("{DEAD}?offset={offset}"), "offset"));
@@ -806,6 +928,8 @@ async fn routes_and_methods() {
         "/ojs/v1/jobs/a/b",
         "/ojs/v1/jobs/a/b/c",
         "/ojs/v1/dead-letter/x/y",
+        "/ojs/v1/cron/a/b",
+        "/ojs/v1/crons",
         "/%ff",
         "/ojs/v1/jobs/../queues/x",
     ] {
@@ -816,7 +940,7 @@ async fn routes_and_methods() {
     let job = job_path(NOBODY);
     let (activate, dead, retry) =
         (format!("{job}/activate"), format!("{DEAD}/{NOBODY}"), format!("{DEAD}/{NOBODY}/retry"));
-    let routes: [(&str, &[&str]); 14] = [
+    let routes: [(&str, &[&str]); 16] = [
         ("/ojs/manifest", &["GET", "HEAD"]),
         ("/ojs/v1/health", &["GET", "HEAD"]),
         (JOBS, &["POST"]),
@@ -831,6 +955,8 @@ async fn routes_and_methods() {
         (&retry, &["POST"]),
         (QUEUES, &["GET", "HEAD"]),
         (EVENTS, &["GET", "HEAD"]),
+        (CRON, &["GET", "HEAD", "POST"]),
+        ("/ojs/v1/cron/a", &["GET", "HEAD", "DELETE", "PATCH"]),
     ];
     let watched = Watched::start().await;
     for (path, allowed) in routes {

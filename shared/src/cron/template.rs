@@ -56,7 +56,7 @@ impl Template {
     /// # Errors
     /// As [`parse_enqueue`]: a version with other rules has stored it.
     pub fn job(&self, origin: &CronOrigin, now_ms: i64, ids: &Ids) -> Result<Job> {
-        let mut job = parse_enqueue(Fields::from_member("job_template", &self.text)?, now_ms, ids)?.job;
+        let mut job = parse_enqueue(Fields::from_request(&self.text)?, now_ms, ids)?.job;
         let mut meta: BTreeMap<String, Json> = match &job.meta {
             Some(meta) => Fields::from_member("meta", meta)?.rest(),
             None => BTreeMap::new(),

@@ -4,13 +4,15 @@ use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use crate::error::{Error, ErrorCode, Result};
-use crate::job::feed::{EVENT_TYPES, JobEvent, events};
+use crate::job::feed::{EVENT_TYPES, JobEvent, events, skips};
 use crate::job::{Job, settle};
 
 /// Newest jobs of a queue whose history the feed reads.
 pub const FEED_JOBS_PER_QUEUE: usize = 200;
 /// Most queues one request may read.
 pub const FEED_QUEUES: usize = 20;
+/// Cron jobs whose skipped occurrences the feed reads, by name.
+pub const FEED_CRONS: usize = 200;
 /// Queues read at a time.
 const CONCURRENCY: usize = 4;
 
@@ -66,6 +68,16 @@ impl Engine {
             let job = settle(&job, now);
             if query.job_types.is_empty() || query.job_types.contains(&job.job_type) {
                 found.extend(events(&job).into_iter().filter(|event| wanted(event, &query)));
+            }
+        }
+        if query.types.is_empty() || query.types.iter().any(|kind| kind == "cron.skipped") {
+            for cron in self.store.list_crons(None, FEED_CRONS).await? {
+                let template = &cron.definition.template;
+                if queues.contains(&template.queue)
+                    && (query.job_types.is_empty() || query.job_types.contains(&template.job_type))
+                {
+                    found.extend(skips(&cron, now).into_iter().filter(|event| wanted(event, &query)));
+                }
             }
         }
         found.sort_by(|a, b| a.id.cmp(&b.id));

@@ -35,7 +35,7 @@ pub use cron_register::CronRegistered;
 pub use cron_tick::CronTicked;
 pub use dead_letters::{DeadLetterPage, DeadLetterQuery, Override};
 pub use drain::Drained;
-pub use events::{EventPage, EventQuery, FEED_JOBS_PER_QUEUE, FEED_QUEUES};
+pub use events::{EventPage, EventQuery, FEED_CRONS, FEED_JOBS_PER_QUEUE, FEED_QUEUES};
 pub use fetch::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
 pub use health::Health;
 pub use heartbeat::{Heartbeat, Heartbeaten, LostJob, MAX_HEARTBEAT_JOBS};

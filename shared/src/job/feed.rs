@@ -1,4 +1,4 @@
-//! The events of a job's life, read off the job itself (OJS events sections 2 and 5).
+//! The events of a job's life, read off the job itself (OJS events sections 2 and 5), and those of a cron job.
 //!
 //! Nothing is written for an event: the cost of a feed of its own would be a write unit per transition. What the job no
 //! longer remembers (the starts of earlier attempts) is not in the feed.
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::envelope::Job;
 use super::state::State;
 use super::time::parse_rfc3339;
+use crate::cron::Cron;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,12 +19,16 @@ pub struct JobEvent {
     pub kind: &'static str,
     /// ms since the Unix epoch.
     pub at_ms: i64,
+    /// The job, or the cron job, that it is about.
+    pub subject: String,
     /// Job type, queue, and what belongs to the kind.
     pub data: Map<String, Value>,
 }
 
 /// The event types a feed can hold, in the order in which they can follow each other.
-pub const EVENT_TYPES: [&str; 9] = [
+pub const EVENT_TYPES: [&str; 11] = [
+    "cron.triggered",
+    "cron.skipped",
     "job.scheduled",
     "job.enqueued",
     "job.started",
@@ -48,8 +53,17 @@ pub fn events(job: &Job) -> Vec<JobEvent> {
         if let Value::Object(data) = data {
             all.extend(data);
         }
-        events.push(JobEvent { id: event_id(job, kind, at_ms, attempt), kind, at_ms, data: all });
+        let id = event_id(job.id.as_str(), kind, at_ms, attempt);
+        events.push(JobEvent { id, kind, at_ms, subject: job.id.as_str().to_owned(), data: all });
     };
+    if let Some(origin) = &job.cron {
+        let due = super::format_ms(origin.at_ms);
+        let data = json!({
+            "cron_name": origin.name, "cron_expr": origin.expression, "scheduled_at": due, "scheduled_time": due,
+            "actual_time": super::format_ms(job.created_at),
+        });
+        add("cron.triggered", job.created_at, 0, data);
+    }
     if let Some(at) = job.scheduled_at.as_ref().filter(|at| at.at_ms > job.created_at) {
         add("job.scheduled", job.created_at, 0, json!({"scheduled_at": at.to_wire()}));
     } else if job.enqueued_at.is_some() {
@@ -89,14 +103,43 @@ pub fn events(job: &Job) -> Vec<JobEvent> {
         }
         State::Scheduled | State::Available | State::Pending | State::Active => {}
     }
+    for event in events.iter_mut().filter(|event| event.kind == "cron.triggered") {
+        event.subject = job.cron.as_ref().map(|origin| origin.name.clone()).unwrap_or_default();
+    }
     events.sort_by(|a, b| (a.at_ms, &a.id).cmp(&(b.at_ms, &b.id)));
     events
 }
 
+/// The occurrences of a cron job that made no job, as far as it remembers them, up to `now_ms`; oldest first.
+#[must_use]
+pub fn skips(cron: &Cron, now_ms: i64) -> Vec<JobEvent> {
+    let definition = &cron.definition;
+    let past = cron.skips.iter().filter(|skip| skip.at_ms <= now_ms);
+    past.map(|skip| {
+        let (kind, due) = ("cron.skipped", super::format_ms(skip.at_ms));
+        let mut data = Map::from_iter([
+            ("cron_name".to_owned(), json!(definition.name)),
+            ("cron_expr".to_owned(), json!(definition.expression)),
+            ("timezone".to_owned(), json!(definition.timezone)),
+            ("job_type".to_owned(), json!(definition.template.job_type)),
+            ("queue".to_owned(), json!(definition.template.queue)),
+            ("reason".to_owned(), json!(skip.reason.as_str())),
+            ("scheduled_at".to_owned(), json!(due)),
+            ("scheduled_time".to_owned(), json!(due)),
+        ]);
+        if let Some(job) = &skip.job {
+            data.insert("existing_job_id".to_owned(), json!(job));
+        }
+        let id = event_id(&definition.name, kind, skip.at_ms, skip.reason as u32);
+        JobEvent { id, kind, at_ms: skip.at_ms, subject: definition.name.clone(), data }
+    })
+    .collect()
+}
+
 /// A UUIDv7 of the event's time whose other bits are drawn from what the event is.
-fn event_id(job: &Job, kind: &str, at_ms: i64, attempt: u32) -> String {
+fn event_id(subject: &str, kind: &str, at_ms: i64, attempt: u32) -> String {
     let mut hash = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
-    for b in job.id.as_str().bytes().chain(kind.bytes()).chain(attempt.to_le_bytes()) {
+    for b in subject.bytes().chain(kind.bytes()).chain(attempt.to_le_bytes()) {
         hash = (hash ^ u128::from(b)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
     }
     let mut random = [0; 10];

@@ -16,17 +16,21 @@ impl Store {
     pub async fn delete_cron(&self, name: &str) -> Result<Option<Cron>> {
         let no_retry = aws_sdk_dynamodb::config::Builder::new()
             .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
-        let answer = self
+        let sent = self
             .client
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(keys::cron(name)))
+            .condition_expression("attribute_exists(pk)")
             .return_values(ReturnValue::AllOld)
             .customize()
             .config_override(no_retry)
             .send()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "DeleteItem", &e))?;
-        answer.attributes.map(cron_of).transpose()
+            .await;
+        match sent {
+            Ok(answer) => answer.attributes.map(cron_of).transpose(),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),
+        }
     }
 }

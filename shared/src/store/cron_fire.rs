@@ -7,7 +7,7 @@ use super::cron_item::item_of;
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::cron::Cron;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::job::Job;
 
 /// An occurrence that makes a job.
@@ -86,6 +86,17 @@ impl Store {
         {
             let reasons = cancelled.cancellation_reasons();
             let code = |at: usize| reasons.get(at).and_then(CancellationReason::code).unwrap_or("None");
+            // The SDK does not try these again.
+            if let Some(throttled) = reasons.iter().filter_map(CancellationReason::code).find(|code| is_throttled(code))
+            {
+                return Err(Error::new(
+                    ErrorCode::RateLimited,
+                    "DynamoDB throttles TransactWriteItems; try again shortly.",
+                )
+                .with("service", "DynamoDB")
+                .with("action", "TransactWriteItems")
+                .with("aws_code", throttled));
+            }
             let refused = |code: &str| matches!(code, "ConditionalCheckFailed" | "TransactionConflict");
             if refused(code(0)) || refused(code(2)) || code(1) == "TransactionConflict" {
                 return Ok(Fired::Refused);
@@ -96,4 +107,8 @@ impl Store {
         }
         Err(service_error(Service::DynamoDb, "TransactWriteItems", &failure))
     }
+}
+
+fn is_throttled(code: &str) -> bool {
+    matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded" | "RequestLimitExceeded")
 }

@@ -19,6 +19,7 @@ pub(crate) const NACK: &str = "/ojs/v1/workers/nack";
 pub(crate) const HEARTBEAT: &str = "/ojs/v1/workers/heartbeat";
 pub(crate) const DEAD: &str = "/ojs/v1/dead-letter";
 pub(crate) const QUEUES: &str = "/ojs/v1/queues";
+pub(crate) const CRON: &str = "/ojs/v1/cron";
 pub(crate) const EVENTS: &str = "/ojs/v1/events";
 /// An id that no job has unless a test gives it to one.
 pub(crate) const NOBODY: &str = "019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f";
