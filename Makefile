@@ -102,7 +102,7 @@ conformance-own: ## Run this project's own conformance suites
 	$(conformance) dev/conformance/suites $(ARGS)
 
 .PHONY: bench
-bench: bench-cost bench-speed ## Run the cost and the speed benchmark (results in target/bench/)
+bench: bench-cost bench-speed bench-ticks ## Run all benchmarks (results in target/bench/)
 
 .PHONY: bench-cost
 bench-cost: ## Count the AWS calls and write units of each operation (PROFILE=dev compiles faster)
@@ -111,6 +111,10 @@ bench-cost: ## Count the AWS calls and write units of each operation (PROFILE=de
 .PHONY: bench-speed
 bench-speed: ## Measure throughput and latency on the local stack
 	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- speed $(ARGS)
+
+.PHONY: bench-ticks
+bench-ticks: ## Measure how late jobs and cron jobs start, and a burst of 100,000 due jobs
+	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- ticks $(ARGS)
 
 .PHONY: watch
 watch: ## Run the functions on :9000 under cargo lambda watch, rebuilt at changes

@@ -397,6 +397,15 @@ async fn deleted_cron_jobs_do_not_fire_and_their_jobs_live_on() {
     stack.clock.advance_ms(1_800_000);
     assert!(fetch(&stack, 10).await.is_empty());
     assert_eq!(stack.aws.sqs.message_count(), 0, "what was sent ahead is dropped");
+    // A job that a tick has made, and whose message nobody has seen.
+    stack.register("brief", "* * * * *", json!({})).await;
+    let due = cron(&stack, "brief").await.next_run_at.unwrap();
+    stack.go_to(due);
+    assert_eq!(tick(&stack.engine).await.0, 1);
+    stack.engine.delete_cron("brief").await.unwrap();
+    let made = fetch(&stack, 1).await.pop().expect("its message is looked at as any other");
+    assert_eq!(made.id, job_id("brief", due));
+    end(&stack, &made).await;
     // Registered anew, it fires again; an occurrence of its earlier life does not.
     stack.register("gone", "* * * * *", json!({})).await;
     let next = cron(&stack, "gone").await.next_run_at.unwrap();

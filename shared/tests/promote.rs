@@ -205,13 +205,11 @@ async fn a_cancelled_job_whose_tick_is_under_way_is_not_run() {
     let id = later(&stack, HOUR).await;
     stack.clock.advance_ms(HOUR.unsigned_abs() - 30_000);
     // The tick has read the index; the cancellation comes before its message, and the index lags.
-    let entry = loop {
-        let mut found = Vec::new();
-        for shard in 0..stack.engine.store().due_shards() {
-            found.extend(stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap());
-        }
-        break found.remove(0);
-    };
+    let mut found = Vec::new();
+    for shard in 0..stack.engine.store().due_shards() {
+        found.extend(stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap());
+    }
+    let entry = found.remove(0);
     stack.engine.cancel(&id).await.unwrap();
     let stale = ojs_core::transport::JobRef {
         id: entry.id.clone(),

@@ -28,7 +28,9 @@ pub(crate) enum Part {
     Cost,
     /// Rates and latencies, beside the same AWS calls issued bare.
     Speed,
-    /// Both.
+    /// How late jobs and cron jobs start, and how long a burst of due jobs takes.
+    Ticks,
+    /// All of them.
     All,
 }
 

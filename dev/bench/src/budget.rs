@@ -68,9 +68,23 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("dead_letter_delete", 1.0, 0.0, 4.0),
     listed("activate", 2.0, 1.0, 1.0),
     listed("list_queues", 1.0, 0.0, 0.0),
-    listed("events", 5.0, 0.0, 0.0),
+    // A query per shard and one batch read; and a query per shard of the cron jobs, whose skipped occurrences no job tells.
+    listed("events", 9.0, 0.0, 0.0),
     listed("health", 1.0, 1.0, 0.0),
-    listed("promote", 1.2, 1.0, 2.0),
+    // Issue: "at most 0.15 SQS calls per job by batching, at most 2 WCU per job": 200 jobs due at once.
+    listed("promote", 1.05, 0.15, 2.0),
+    // A read, the message of the next occurrence, a put that enters the due index.
+    listed("cron_register", 2.0, 1.0, 2.0),
+    listed("cron_register_same", 1.0, 0.0, 0.0),
+    // The receive, reads of the cron job and of the job before, the message of the next occurrence, the transaction (2 for
+    // the cron job, 2 for its place in the due index, 2 for the job, 1 for its place in the listing), and the claim.
+    listed("cron_fire_by_fetch", 4.0, 2.0, 8.0),
+    // The tick's own five calls, the message of the next occurrence and the transaction.
+    listed("cron_fire_by_tick", 6.0, 1.0, 7.0),
+    listed("cron_skip", 7.0, 1.0, 3.0),
+    // Issue: "an idle month: at most 20 calls a minute in all".
+    listed("tick_scheduler_idle", 7.0, 4.0, 1.0),
+    listed("tick_cron_idle", 4.0, 0.0, 0.0),
     // Issue: "the cycle <= 5 WCU at 200 B with the listing index on"; design: "at most 4 write units, 5 with the
     // listing index". Calls: the sum of the three paths.
     unlisted("cycle", 4.0, 3.0, 4.0),

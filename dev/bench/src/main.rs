@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod speed;
 mod stage;
+mod ticks;
 
 use std::process::ExitCode;
 
@@ -43,9 +44,11 @@ async fn run(args: &Args) -> Outcome<bool> {
     Ok(match args.part.unwrap_or(Part::All) {
         Part::Cost => cost::run(args).await?,
         Part::Speed => speed::run(args).await?,
+        Part::Ticks => ticks::run(args).await?,
         Part::All => {
             let cost = cost::run(args).await?;
-            speed::run(args).await? && cost
+            let speed = speed::run(args).await?;
+            ticks::run(args).await? && speed && cost
         }
     })
 }

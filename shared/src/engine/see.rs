@@ -40,6 +40,16 @@ pub(super) enum Seen {
     Dropped,
 }
 
+/// What came of the message of a cron occurrence.
+enum Woken {
+    /// The message is settled.
+    Seen(Seen),
+    /// The occurrence is over: its job is there, if it made one.
+    Over,
+    /// There is no such cron job; a job that it made may be there.
+    NoCron,
+}
+
 /// A fetch, as its messages see it.
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
@@ -91,22 +101,29 @@ impl Sight<'_> {
             receipt: message.receipt.clone(),
         };
         // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
-        if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1)
-            && let Some(seen) = self.wake(&message, time).await?
-        {
+        let mut woken = None;
+        if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1) {
+            woken = Some(self.wake(&message, time).await?);
+        }
+        if let Some(Woken::Seen(seen)) = woken {
             return Ok(seen);
         }
         let mut claimed = self.try_claim(&id, &message, &request).await?;
         if let Some(time) = &wakes {
-            if matches!(claimed, Updated::Missing) && message.receives > 1 {
-                if let Some(seen) = self.wake(&message, time).await? {
+            if matches!(claimed, Updated::Missing) && woken.is_none() {
+                woken = Some(self.wake(&message, time).await?);
+                if let Some(Woken::Seen(seen)) = woken {
                     return Ok(seen);
                 }
                 claimed = self.try_claim(&id, &message, &request).await?;
             }
             if matches!(claimed, Updated::Missing) {
-                // The occurrence is over: it made no job, or the job is forgotten.
-                return self.delete(&message).await;
+                // The occurrence made no job, or its job is forgotten; or the cron job is about to be registered, for the
+                // message is sent first.
+                return match woken {
+                    Some(Woken::NoCron) => self.orphan(&message).await,
+                    _ => self.delete(&message).await,
+                };
             }
         } else if matches!(claimed, Updated::Missing) && self.is_new(&message) {
             // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
@@ -140,41 +157,33 @@ impl Sight<'_> {
         }
     }
 
-    /// The message of a cron occurrence whose job may not have been made. `None` when it has been now, or need not be.
-    async fn wake(&self, message: &Received, time: &CronTime) -> Result<Option<Seen>> {
+    /// The message of a cron occurrence whose job may not have been made.
+    async fn wake(&self, message: &Received, time: &CronTime) -> Result<Woken> {
         let engine = self.engine;
         let wait_ms = time.at_ms - engine.now_ms();
         if wait_ms > SOON_MS {
-            return self.put_back(message, wait_ms / 1_000).await.map(Some);
+            return self.put_back(message, wait_ms / 1_000).await.map(Woken::Seen);
         }
         if wait_ms > 0 {
-            return Ok(Some(Seen::Soon(time.at_ms, message.clone())));
+            return Ok(Woken::Seen(Seen::Soon(time.at_ms, message.clone())));
         }
-        let Some(cron) = engine.store.get_cron(&time.name).await? else {
-            // Deleted; or about to be registered, for the message is sent first.
-            let seen = if self.is_young(message) {
-                self.put_back(message, PUT_BACK_S).await
-            } else {
-                self.delete(message).await
-            };
-            return seen.map(Some);
-        };
+        let Some(cron) = engine.store.get_cron(&time.name).await? else { return Ok(Woken::NoCron) };
         match cron.next_run_at {
             // An earlier occurrence has not fired yet, and this one must not before it.
-            Some(next) if next < time.at_ms => self.put_back(message, PUT_BACK_S).await.map(Some),
+            Some(next) if next < time.at_ms => self.put_back(message, PUT_BACK_S).await.map(Woken::Seen),
             Some(next) if next == time.at_ms => {
                 if cron.definition.template.queue != message.line.queue {
                     // It was moved to another queue, and has a message there.
-                    return self.delete(message).await.map(Some);
+                    return self.delete(message).await.map(Woken::Seen);
                 }
                 match engine.fire(cron).await? {
                     // Where several occurrences were missed, the latest fires, which is not this message's.
-                    Fire::Over { job: Some(job), .. } if job == job_id(&time.name, time.at_ms) => Ok(None),
-                    Fire::NotDue => Ok(None),
-                    Fire::Over { .. } | Fire::Gone => self.delete(message).await.map(Some),
+                    Fire::Over { job: Some(job), .. } if job == job_id(&time.name, time.at_ms) => Ok(Woken::Over),
+                    Fire::NotDue => Ok(Woken::Over),
+                    Fire::Over { .. } | Fire::Gone => self.delete(message).await.map(Woken::Seen),
                 }
             }
-            _ => Ok(None),
+            _ => Ok(Woken::Over),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What each operation takes of AWS, counted on its wire.
 
+mod cron;
 mod meter;
 mod operations;
 mod table;
@@ -60,6 +61,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
         table::print_item(SIZES[0], item, handle, emulated);
     }
     table::print_prices(&rows);
+    table::print_idle(&rows);
     report::write(&args.out, "cost.json", &rows)?;
     let excesses = budget::excesses(&rows);
     for excess in &excesses {

@@ -14,8 +14,10 @@ use crate::lab::{WORKER, ack, fetch, holder, nack, token};
 
 /// Jobs in a batch of `*_ten` and in a page of dead letters.
 const TEN: usize = 10;
-/// Jobs in the feed and in a tick.
+/// Jobs in the feed.
 const TWENTY: usize = 20;
+/// Jobs that a tick finds due.
+const DUE: usize = 200;
 
 macro_rules! operations {
     ($($variant:ident => $name:literal,)*) => {
@@ -62,18 +64,34 @@ operations! {
     Events => "events",
     Health => "health",
     Promote => "promote",
+    CronRegister => "cron_register",
+    CronRegisterSame => "cron_register_same",
+    CronFireByFetch => "cron_fire_by_fetch",
+    CronFireByTick => "cron_fire_by_tick",
+    CronSkip => "cron_skip",
+    TickSchedulerIdle => "tick_scheduler_idle",
+    TickCronIdle => "tick_cron_idle",
     Cycle => "cycle",
 }
 
 impl Operation {
     /// A queue of its own, so that no operation meets another's jobs.
-    fn queue(self) -> String {
+    pub(super) fn queue(self) -> String {
         self.name().replace('_', "-")
     }
 
     /// Whether its set-up is many calls long: it is repeated less.
     pub(crate) fn is_heavy(self) -> bool {
-        matches!(self, Self::FetchTen | Self::HeartbeatTen | Self::HeartbeatTenTotal | Self::Promote)
+        matches!(
+            self,
+            Self::FetchTen
+                | Self::HeartbeatTen
+                | Self::HeartbeatTenTotal
+                | Self::Promote
+                | Self::CronFireByFetch
+                | Self::CronFireByTick
+                | Self::CronSkip
+        )
     }
 
     /// Runs it once before the meter.
@@ -108,6 +126,13 @@ impl Operation {
                 Ok(meter.count(health).await?.1)
             }
             Self::Promote => self.promote(meter).await,
+            Self::CronRegister => self.cron_register(meter).await,
+            Self::CronRegisterSame => self.cron_register_same(meter).await,
+            Self::CronFireByFetch => self.cron_fire_by_fetch(meter).await,
+            Self::CronFireByTick => self.cron_fire_by_tick(meter).await,
+            Self::CronSkip => self.cron_skip(meter).await,
+            Self::TickSchedulerIdle => self.tick_scheduler_idle(meter).await,
+            Self::TickCronIdle => self.tick_cron_idle(meter).await,
             Self::Cycle => self.cycle(meter).await,
         }
     }
@@ -242,12 +267,12 @@ impl Operation {
     async fn promote(self, meter: &Meter) -> Outcome<Tally> {
         // Others have left jobs in the due index.
         while meter.later.promote(TickBudget::UNLIMITED).await?.sent > 0 {}
-        for _ in 0..TWENTY {
+        for _ in 0..DUE {
             meter.lab.enqueue(&self.queue(), &json!({"scheduled_at": "+PT1H"})).await?;
         }
         let (promoted, tally) = meter.count(meter.later.promote(TickBudget::UNLIMITED)).await?;
-        expect(promoted.sent == TWENTY, "the tick sends all jobs")?;
-        Ok(tally.per(TWENTY))
+        expect(promoted.sent == DUE, "the tick sends all jobs")?;
+        Ok(tally.per(DUE))
     }
 
     async fn cycle(self, meter: &Meter) -> Outcome<Tally> {
@@ -269,6 +294,6 @@ impl Operation {
 }
 
 /// A benchmark that does not do what it says must not be believed.
-fn expect(holds: bool, what: &str) -> Outcome<()> {
+pub(super) fn expect(holds: bool, what: &str) -> Outcome<()> {
     if holds { Ok(()) } else { Err(format!("does not hold: {what}").into()) }
 }

@@ -6,11 +6,15 @@ use crate::prices;
 
 /// What the Go reference takes for a cycle: DynamoDB calls, SQS calls, write units.
 const GO_CYCLE: (u32, f64, f64) = (12, 3.0, 23.0);
+/// Ticks of one function in 365/12 days.
+const MINUTES_A_MONTH: f64 = 43_800.0;
 /// Bytes in a write unit.
 const WRITE_UNIT: usize = 1_024;
 
 pub(crate) fn print(rows: &[Row]) {
-    println!("Cost per operation (fetch_ten, heartbeat_ten and promote: per job). Receipt handles as long as AWS's.");
+    println!(
+        "Cost per operation (fetch_ten, heartbeat_ten, promote: per job; cron_fire_by_tick, cron_skip: per occurrence). Receipt handles as long as AWS's."
+    );
     println!(
         "{:<20} {:>6} {:>7} {:>8} {:>6} {:>7} {:>7} {:>9} {:>8}",
         "operation", "args", "listing", "DynamoDB", "SQS", "WCU", "RCU", "DDB bytes", "SQS bytes"
@@ -72,6 +76,23 @@ pub(crate) fn print_prices(rows: &[Row]) {
     let (calls, sqs, wcu) = GO_CYCLE;
     let usd = prices::usd_per_million(wcu, 0.0, sqs);
     println!("  Go reference: {calls} DynamoDB and {sqs} SQS calls, {wcu} WCU: at least {usd:.2}");
+}
+
+/// Nothing due, nobody working: what the two ticks cost a month.
+pub(crate) fn print_idle(rows: &[Row]) {
+    let idle = [Operation::TickSchedulerIdle.name(), Operation::TickCronIdle.name()];
+    let smallest = rows.iter().map(|row| row.args_bytes).min();
+    let ticks: Vec<_> =
+        rows.iter().filter(|row| Some(row.args_bytes) == smallest && idle.contains(&row.operation.as_str())).collect();
+    let sum = |of: fn(&Row) -> f64| ticks.iter().map(|row| of(row)).sum::<f64>();
+    let calls = sum(|row| row.dynamodb_calls + row.sqs_calls);
+    let usd = prices::usd_per_million(sum(|row| row.wcu), sum(|row| row.rcu), sum(|row| row.sqs_calls));
+    println!(
+        "\nAn idle month: {calls:.0} calls a minute, {:.2} USD for DynamoDB and SQS, {:.2} USD for {} invocations",
+        usd * MINUTES_A_MONTH / 1e6,
+        2.0 * MINUTES_A_MONTH / 1e6 * prices::INVOCATIONS,
+        2.0 * MINUTES_A_MONTH,
+    );
 }
 
 fn number(value: f64) -> String {
