@@ -74,13 +74,14 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: check
-check: lint check-conformance check-ministack ## Lint, conformance levels 0 and 1 (where there are suites), ministack
+check: lint check-conformance check-ministack ## Lint, conformance levels 0 to 2 (where there are suites), ministack
 
 .PHONY: check-conformance
 check-conformance:
 	@if [[ -d "$(SUITES)" ]]; then \
 	    $(MAKE) conformance LEVEL=0; \
 	    $(MAKE) conformance LEVEL=1; \
+	    $(MAKE) conformance LEVEL=2; \
 	else \
 	    echo "No conformance suites at $(SUITES): skipped"; \
 	fi

@@ -215,6 +215,7 @@ async fn a_cancelled_job_whose_tick_is_under_way_is_not_run() {
         id: entry.id.clone(),
         job_type: entry.job_type.clone(),
         queue: entry.queue.clone(),
+        due_at: None,
         wakes: None,
     };
     assert!(stack.engine.transport().send_batch("default", &[(stale, 30)]).await.remove(0).is_ok());
@@ -284,6 +285,6 @@ async fn jobs_start_within_a_second_of_their_time_and_never_before() {
     late.sort_unstable();
     assert!(late[0] >= 0, "early by {} ms", -late[0]);
     let p99 = late[JOBS * 99 / 100];
-    assert!(p99 < SECOND, "p99 {p99} ms, most {} ms", late[JOBS - 1]);
+    assert!(late[JOBS - 1] < SECOND, "p99 {p99} ms, most {} ms", late[JOBS - 1]);
     stack.stop().await;
 }

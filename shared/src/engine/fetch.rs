@@ -19,10 +19,9 @@ const MAX_STALE_MS: i64 = 2_000;
 /// How long a receive hides a message, s: a claim takes milliseconds, and what a crash or a lost answer leaves hidden
 /// must not stay so for the length of a lease that nobody has.
 const CLAIM_WINDOW_S: i64 = 60;
-/// SQS hides a message for whole seconds. One whose job is due within this time, ms, is given back at once instead, for
-/// the next fetch to wait for; but not again and again, for each look costs a write unit.
-const NEARLY_MS: i64 = 500;
-const MAX_LOOKS: i64 = 4;
+/// SQS hides a message for whole seconds. One whose job is due within the second is given back at once instead, for the
+/// next fetch to wait for; but not more often than this, for each look costs an SQS call.
+const MAX_LOOKS: i64 = 10;
 /// A fetch with nothing else to return waits for a job that is due within this time, ms.
 pub(super) const SOON_MS: i64 = 1_000;
 
@@ -178,11 +177,10 @@ impl Round<'_> {
             self.failed(error);
         }
         // Also what was claimed by somebody else meanwhile and is due again soon: not worth a second wait.
-        let now = self.engine.now_ms();
         let (at_once, in_a_second): (Vec<_>, Vec<_>) = soon
             .into_iter()
             .chain(std::mem::take(&mut self.soon))
-            .partition(|(at, message)| at - now < NEARLY_MS && message.receives < MAX_LOOKS);
+            .partition(|(_, message)| message.receives < MAX_LOOKS);
         for (rest, hidden_s) in [(at_once, 0), (in_a_second, 1)] {
             let rest = rest.into_iter().map(|(_, message)| message).collect();
             if let Err(error) = self.give_back(rest, hidden_s).await {

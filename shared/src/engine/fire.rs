@@ -181,6 +181,7 @@ pub(super) fn occurrence(name: &str, job_type: &str, queue: &str, at_ms: i64) ->
         id: job_id(name, at_ms),
         job_type: job_type.to_owned(),
         queue: queue.to_owned(),
+        due_at: None,
         wakes: Some(CronTime { name: name.to_owned(), at_ms }),
     }
 }

@@ -136,6 +136,7 @@ impl Engine {
                         id: entry.id.clone(),
                         job_type: entry.job_type.clone(),
                         queue: queue.to_owned(),
+                        due_at: Some(entry.due_at),
                         wakes: None,
                     },
                     delay_s,

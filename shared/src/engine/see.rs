@@ -89,10 +89,14 @@ impl Sight<'_> {
 
     async fn claim(&self, message: Received) -> Result<Seen> {
         let engine = self.engine;
-        let Some(JobRef { id, wakes, .. }) = message.job.clone() else {
+        let Some(JobRef { id, due_at, wakes, .. }) = message.job.clone() else {
             tracing::warn!(queue = message.line.queue, "a message that is not ours was dropped");
             return self.delete(&message).await;
         };
+        // SQS delays for whole seconds, so the message of a job that waits comes a little early.
+        if let Some(due) = due_at.filter(|due| *due > engine.now_ms()) {
+            return self.not_yet(message, due).await;
+        }
         let request = ClaimRequest {
             worker: self.fetch.worker_id.clone(),
             token: engine.ids.lease_token(),
@@ -160,12 +164,8 @@ impl Sight<'_> {
     /// The message of a cron occurrence whose job may not have been made.
     async fn wake(&self, message: &Received, time: &CronTime) -> Result<Woken> {
         let engine = self.engine;
-        let wait_ms = time.at_ms - engine.now_ms();
-        if wait_ms > SOON_MS {
-            return self.put_back(message, wait_ms / 1_000).await.map(Woken::Seen);
-        }
-        if wait_ms > 0 {
-            return Ok(Woken::Seen(Seen::Soon(time.at_ms, message.clone())));
+        if time.at_ms > engine.now_ms() {
+            return self.not_yet(message.clone(), time.at_ms).await.map(Woken::Seen);
         }
         let Some(cron) = engine.store.get_cron(&time.name).await? else { return Ok(Woken::NoCron) };
         match cron.next_run_at {
@@ -248,16 +248,12 @@ impl Sight<'_> {
                     Updated::Missing => return self.orphan(&message).await,
                     Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
                 },
-                Err(Refusal::NotYet { at_ms }) if at_ms - now <= SOON_MS => return Ok(Seen::Soon(at_ms, message)),
                 Err(Refusal::NotYet { at_ms })
                     if at_ms - now > MAX_DELAY_MS && settle(&stored, now).state != State::Active =>
                 {
                     return self.hand_to_due_index(&stored, &message).await;
                 }
-                Err(Refusal::NotYet { at_ms }) => {
-                    // Never deleted: it may be the only message that a running job has.
-                    return self.put_back(&message, (at_ms - now) / 1_000).await;
-                }
+                Err(Refusal::NotYet { at_ms }) => return self.not_yet(message, at_ms).await,
                 Err(Refusal::State(State::Pending)) if stored.cron.is_some() => {
                     // Whoever activates it sends a message of its own, which this may be while it is young.
                     return if self.is_young(&message) {
@@ -286,6 +282,12 @@ impl Sight<'_> {
         }
         let wakes_in_ms = previous.wakes_at_ms().map_or(i64::MAX, |at| at - now);
         Ok(Some((wakes_in_ms / 1_000).clamp(PUT_BACK_S, MAX_BEHIND_S)))
+    }
+
+    /// Kept in hand for a second at most, else put back. Never deleted: it may be the only message that the job has.
+    async fn not_yet(&self, message: Received, at_ms: i64) -> Result<Seen> {
+        let wait_ms = at_ms - self.engine.now_ms();
+        if wait_ms <= SOON_MS { Ok(Seen::Soon(at_ms, message)) } else { self.put_back(&message, wait_ms / 1_000).await }
     }
 
     /// The job has ended: what the clock ended is written down, then the message goes.

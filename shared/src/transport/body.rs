@@ -14,6 +14,9 @@ pub struct JobRef {
     pub job_type: String,
     /// Its queue.
     pub queue: String,
+    /// When the job is due, ms since the Unix epoch, where that is later than the message can be expected: saves a claim
+    /// that comes too early. Only a hint, for the job may have changed since.
+    pub due_at: Option<i64>,
     /// The cron occurrence whose job it is, where the message may come before the job is made.
     pub wakes: Option<CronTime>,
 }
@@ -34,6 +37,8 @@ struct Wire<'a> {
     #[serde(rename = "type")]
     job_type: &'a str,
     queue: &'a str,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<i64>,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     cron: Option<WireCron<'a>>,
 }
@@ -49,15 +54,27 @@ impl JobRef {
     /// The reference to a job that is there.
     #[must_use]
     pub fn to(job: &Job) -> Self {
-        Self { id: job.id.clone(), job_type: job.job_type.clone(), queue: job.queue.clone(), wakes: None }
+        Self {
+            id: job.id.clone(),
+            job_type: job.job_type.clone(),
+            queue: job.queue.clone(),
+            due_at: job.due_at,
+            wakes: None,
+        }
     }
 
     /// The message's body.
     #[must_use]
     pub fn to_body(&self) -> String {
         let cron = self.wakes.as_ref().map(|time| WireCron { name: Cow::Borrowed(&time.name), at: time.at_ms });
-        let wire =
-            Wire { specversion: "1.0", id: self.id.as_str(), job_type: &self.job_type, queue: &self.queue, cron };
+        let wire = Wire {
+            specversion: "1.0",
+            id: self.id.as_str(),
+            job_type: &self.job_type,
+            queue: &self.queue,
+            due: self.due_at,
+            cron,
+        };
         // Plain strings and a number always serialise.
         serde_json::to_string(&wire).unwrap_or_default()
     }
@@ -70,6 +87,7 @@ impl JobRef {
             id: JobId::parse(wire.id)?,
             job_type: wire.job_type.to_owned(),
             queue: wire.queue.to_owned(),
+            due_at: wire.due,
             wakes: wire.cron.map(|cron| CronTime { name: cron.name.into_owned(), at_ms: cron.at }),
         })
     }
@@ -86,10 +104,13 @@ mod tests {
             id: JobId::parse("019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f").unwrap(),
             job_type: "a.b".into(),
             queue: "q".into(),
+            due_at: None,
             wakes: None,
         };
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
-        assert!(!reference.to_body().contains("cron"));
+        assert!(!reference.to_body().contains("cron") && !reference.to_body().contains("due"));
+        reference.due_at = Some(1_795_510_800_000);
+        assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
         reference.wakes = Some(CronTime { name: "daily".into(), at_ms: 1_795_510_800_000 });
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference));
         for bad in ["", "{}", "null", r#"{"specversion":"1.0","id":"x","type":"a","queue":"q"}"#] {
