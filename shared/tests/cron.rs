@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use ojs_core::cron::{Cron, SkipReason, job_id};
-use ojs_core::engine::{Ack, Fetch, Nack, TickBudget};
+use ojs_core::engine::{Ack, CronQuery, EventQuery, Fetch, Nack, TickBudget};
 use ojs_core::job::{Failure, Holder, Job, State, format_ms, parse_rfc3339};
 use ojs_core::json::raw;
 use ojs_core::{Engine, ErrorCode};
@@ -119,10 +119,17 @@ async fn without_a_worker_the_tick_fires_and_the_job_waits() {
     assert_eq!(tick(&stack.engine).await, (0, 0, 0));
     let job = stack.get(&job_id("hourly", due)).await;
     assert_eq!((job.state, occurrence(&job)), (State::Available, due));
-    assert_eq!(stack.aws.sqs.message_count(), 1, "the message that was sent ahead is the job's");
+    assert_eq!(
+        stack.aws.sqs.message_count(),
+        2,
+        "a message of its own, whatever became of the one that was sent ahead"
+    );
     let fetched = fetch(&stack, 10).await;
     assert_eq!(fetched.iter().map(|job| &job.id).collect::<Vec<_>>(), [&job.id]);
     end(&stack, &job).await;
+    // The one too many waits for the end of the lease, and is dropped then.
+    stack.clock.advance_ms(1_800_000);
+    assert!(fetch(&stack, 10).await.is_empty());
     assert_eq!(stack.aws.sqs.message_count(), 0);
     stack.stop().await;
 }
@@ -429,11 +436,11 @@ async fn an_occurrence_that_has_made_its_job_makes_no_second_one_in_a_later_life
     let registered = behind.register_cron(fields(&request)).await.unwrap().cron;
     assert_eq!(registered.next_run_at, Some(due));
     stack.clock.advance_ms(3_000);
-    assert_eq!(tick(&stack.engine).await.0, 1);
+    assert_eq!(tick(&stack.engine).await, (0, 0, 0), "known already");
     assert!(fetch(&stack, 10).await.is_empty());
     assert_eq!(stack.get(&job.id).await.state, State::Completed);
     let after = cron(&stack, "again").await;
-    assert_eq!((after.next_run_at, after.last_run_at), (Some(due + MINUTE), Some(due)));
+    assert_eq!((after.next_run_at, after.last_run_at, after.run_count), (Some(due + MINUTE), Some(due), 0));
     stack.stop().await;
 }
 
@@ -569,7 +576,11 @@ async fn cron_jobs_are_listed_by_name_in_pages() {
     }
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = stack.engine.list_crons(after.as_deref(), None, 10).await.unwrap();
+        let page = stack
+            .engine
+            .list_crons(CronQuery { after: after.clone(), limit: 10, ..CronQuery::default() })
+            .await
+            .unwrap();
         assert!(page.crons.len() <= 10);
         found.extend(page.crons.iter().map(|cron| cron.name().to_owned()));
         after = page.next;
@@ -578,7 +589,270 @@ async fn cron_jobs_are_listed_by_name_in_pages() {
         }
     }
     assert_eq!(found, names);
-    let enabled = stack.engine.list_crons(None, Some(false), 100).await.unwrap();
+    let enabled =
+        stack.engine.list_crons(CronQuery { enabled: Some(false), limit: 100, ..CronQuery::default() }).await.unwrap();
     assert_eq!(enabled.crons.len(), 12);
+    stack.stop().await;
+}
+
+/// Empties the queue behind the engine's back.
+async fn lose_messages(stack: &TestStack) {
+    let sqs = stack.sqs().await;
+    let url = sqs.get_queue_url().queue_name("ojs-default").send().await.unwrap().queue_url.unwrap();
+    sqs.purge_queue().queue_url(url).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_message_costs_a_minute_and_not_the_cron_job() {
+    let stack = TestStack::start().await;
+    stack.register("purged", "* * * * *", json!({})).await;
+    lose_messages(&stack).await;
+    stack.go_to(START_MS + MINUTE + 20 * SECOND);
+    assert_eq!(tick(&stack.engine).await, (1, 0, 0));
+    let job = fetch(&stack, 1).await.pop().expect("the job has a message of its own");
+    assert_eq!(occurrence(&job), START_MS + MINUTE);
+    end(&stack, &job).await;
+    stack.go_to(START_MS + 2 * MINUTE);
+    assert_eq!(occurrence(&fetch(&stack, 1).await[0]), START_MS + 2 * MINUTE);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_in_the_native_dead_letter_queue_costs_a_minute() {
+    let stack = TestStack::start().await;
+    stack.register("buried", "* * * * *", json!({})).await;
+    let sqs = stack.sqs().await;
+    let url = async |name: &str| sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    let (main, dead) = (url("ojs-default").await, url("ojs-default-dlq").await);
+    stack.go_to(START_MS + MINUTE);
+    let taken = sqs.receive_message().queue_url(&main).send().await.unwrap();
+    let message = &taken.messages()[0];
+    sqs.send_message().queue_url(&dead).message_body(message.body().unwrap()).send().await.unwrap();
+    sqs.delete_message().queue_url(&main).receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
+    assert_eq!(stack.engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap().dropped, 1);
+    assert!(fetch(&stack, 1).await.is_empty());
+    assert_eq!(tick(&stack.engine).await.0, 1);
+    assert_eq!(fetch(&stack, 1).await.len(), 1);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_cron_job_that_moves_to_another_queue_when_it_is_due_loses_nothing() {
+    // The worker of the new queue asks before, between and after the calls of the registration.
+    for at in 0..6 {
+        let stack = TestStack::start().await;
+        stack.register("moves", "* * * * *", json!({})).await;
+        stack.go_to(START_MS + MINUTE + 10 * SECOND);
+        let (engine, wire) = stack.instance(1).await;
+        wire.disturb(ojs_wire::Plan { at, fault: ojs_wire::Fault::NotSent, then: ojs_wire::Then::Dead });
+        let request =
+            json!({"name": "moves", "expression": "* * * * *", "type": "test", "options": {"queue": "other"}});
+        let first = engine.register_cron(fields(&request)).await;
+        let mut jobs = fetch_from(&stack, "other", 10).await;
+        if first.is_err() {
+            stack.engine.register_cron(fields(&request)).await.unwrap();
+        }
+        jobs.extend(fetch_from(&stack, "other", 10).await);
+        tick(&stack.engine).await;
+        for queue in ["default", "other"] {
+            jobs.extend(fetch_from(&stack, queue, 10).await);
+        }
+        let times: Vec<i64> = jobs.iter().map(occurrence).collect();
+        assert_eq!(times, [START_MS + MINUTE], "crash at call {at}");
+        stack.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_broken_cron_job_in_front_does_not_keep_a_worker_from_the_others_jobs() {
+    let stack = TestStack::start().await;
+    stack.register("bad", "* * * * *", json!({})).await;
+    let old = cron(&stack, "bad").await;
+    let mut broken = old.clone();
+    broken.definition.timezone = "Mars/Olympus".to_owned();
+    stack.engine.store().put_cron(Some(&old), &broken, 1).await.unwrap();
+    stack.go_to(START_MS + MINUTE);
+    stack.enqueue(json!({})).await;
+    assert_eq!(fetch(&stack, 1).await.len(), 1);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_hides_no_other() {
+    let stack = TestStack::start().await;
+    for name in ["a", "b", "c"] {
+        stack.register(name, "* * * * *", json!({})).await;
+    }
+    let clients =
+        ojs_core::aws::ConnectOptions { dynamodb_url: Some(stack.aws.dynamodb.url().to_owned()), ..Default::default() };
+    let dynamodb = ojs_core::aws::Clients::connect(&stack.settings, clients).await.dynamodb;
+    // As a later version may write it.
+    dynamodb
+        .update_item()
+        .table_name(&stack.settings.table)
+        .set_key(Some(ojs_core::store::keys::cron("b")))
+        .update_expression("SET ov = :policy")
+        .expression_attribute_values(":policy", aws_sdk_dynamodb::types::AttributeValue::S("replace".to_owned()))
+        .send()
+        .await
+        .unwrap();
+    let page = stack.engine.list_crons(CronQuery { limit: 10, ..CronQuery::default() }).await.unwrap();
+    assert_eq!(page.crons.iter().map(Cron::name).collect::<Vec<_>>(), ["a", "c"]);
+    stack.engine.events(EventQuery { limit: 10, ..EventQuery::default() }).await.unwrap();
+    stack.go_to(START_MS + MINUTE);
+    let done = stack.engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
+    assert_eq!((done.fired, done.failed), (2, 1));
+    assert_eq!(stack.engine.get_cron("b").await.unwrap_err().code, ErrorCode::InternalError);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_each_other_rest_and_never_run_side_by_side() {
+    let stack = TestStack::start().await;
+    stack.register("ordered", "* * * * *", json!({"overlap_policy": "enqueue"})).await;
+    stack.go_to(START_MS + MINUTE);
+    let first = fetch(&stack, 1).await.pop().unwrap();
+    for minute in 2..=6 {
+        stack.go_to(START_MS + minute * MINUTE + SECOND);
+        tick(&stack.engine).await;
+        assert!(fetch(&stack, 10).await.is_empty());
+    }
+    stack.engine.set_cron_enabled("ordered", false).await.unwrap();
+    // Five jobs wait. Asked every second for a minute, that costs a few looks at each, and not one a second.
+    let (engine, wire) = stack.instance(1).await;
+    let ask = async || {
+        let fetch = Fetch { queues: vec!["default".into()], count: 10, worker_id: None, visibility_ms: None };
+        engine.fetch(fetch).await.unwrap()
+    };
+    ask().await;
+    wire.meter();
+    for _ in 0..60 {
+        stack.clock.advance_ms(1_000);
+        assert!(ask().await.is_empty());
+    }
+    let calls = wire.take_calls();
+    let looks = calls.iter().filter(|call| call.action != "ReceiveMessage").count();
+    assert!(looks <= 5 * 2 * 6, "{looks} calls");
+    // One that is cancelled while it waits lets nobody past the one that runs.
+    let id = |minute: i64| job_id("ordered", START_MS + minute * MINUTE);
+    stack.engine.cancel(&id(3)).await.unwrap();
+    stack.engine.cancel(&id(4)).await.unwrap();
+    for _ in 0..3 {
+        assert!(fetch(&stack, 10).await.is_empty());
+        stack.clock.advance_ms(61_000);
+    }
+    end(&stack, &first).await;
+    let mut order = Vec::new();
+    for _ in 0..30 {
+        let jobs = fetch(&stack, 10).await;
+        assert!(jobs.len() <= 1, "two run side by side");
+        for job in jobs {
+            order.push(occurrence(&job));
+            end(&stack, &job).await;
+        }
+        stack.clock.advance_ms(15_000);
+    }
+    assert_eq!(order, [2, 5, 6].map(|minute| START_MS + minute * MINUTE));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn duplicates_do_not_multiply() {
+    let faults = ojs_emulators::SqsFaults { duplicate_delivery: 0.7, ..Default::default() };
+    let stack = TestStack::start_with(ojs_core::Settings::default(), faults).await;
+    stack.register("often", "*/2 * * * * *", json!({"overlap_policy": "allow"})).await;
+    for _ in 0..100 {
+        stack.clock.advance_ms(2_000);
+        tick(&stack.engine).await;
+        for job in fetch(&stack, 10).await {
+            end(&stack, &job).await;
+        }
+    }
+    // The message sent ahead, the tick's and a duplicate of each: never more for one occurrence, and all are gone once the
+    // leases that they were put back for are over.
+    let messages = stack.aws.sqs.message_count();
+    assert!(messages <= 4 * 100 + 2, "{messages} messages");
+    stack.aws.sqs.faults().set(ojs_emulators::SqsFaults::default());
+    stack.engine.set_cron_enabled("often", false).await.unwrap();
+    for _ in 0..8 {
+        stack.clock.advance_ms(600_000);
+        for job in fetch(&stack, 100).await {
+            end(&stack, &job).await;
+        }
+    }
+    assert_eq!(stack.aws.sqs.message_count(), 0);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_registration_does_not_bring_back_what_has_fired() {
+    for policy in ["skip", "allow", "cancel_previous", "enqueue"] {
+        let stack = TestStack::start().await;
+        stack.register("back", "* * * * *", json!({"overlap_policy": policy})).await;
+        stack.go_to(START_MS + MINUTE);
+        let job = fetch(&stack, 1).await.pop().unwrap();
+        // An instance that is two seconds behind changes the times: to it, 09:01:00 is still to come.
+        let behind = stack.skewed(-2_000).await;
+        let request = json!({"name": "back", "expression": "*/1 * * * *", "type": "test", "overlap_policy": policy});
+        let registered = behind.register_cron(fields(&request)).await.unwrap().cron;
+        assert_eq!(registered.next_run_at, Some(START_MS + 2 * MINUTE), "{policy}");
+        stack.clock.advance_ms(3_000);
+        tick(&stack.engine).await;
+        assert_eq!(
+            (stack.get(&job.id).await.state, cron(&stack, "back").await.run_count),
+            (State::Active, 1),
+            "{policy}"
+        );
+        stack.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn new_times_do_not_lose_what_was_due_and_disabling_says_so() {
+    let stack = TestStack::start().await;
+    stack.register("daily", "1 9 * * *", json!({})).await;
+    stack.go_to(START_MS + MINUTE + 20 * SECOND);
+    // Nobody has looked at 09:01 yet.
+    let moved = stack.register("daily", "30 9 * * *", json!({})).await;
+    assert_eq!((moved.run_count, moved.next_run_at), (1, Some(START_MS + 30 * MINUTE)));
+    let job = fetch(&stack, 1).await.pop().unwrap();
+    assert_eq!(occurrence(&job), START_MS + MINUTE);
+    end(&stack, &job).await;
+    stack.go_to(START_MS + 30 * MINUTE + SECOND);
+    let off = stack.engine.set_cron_enabled("daily", false).await.unwrap();
+    assert_eq!((off.skips[0].at_ms, off.skips[0].reason), (START_MS + 30 * MINUTE, SkipReason::Disabled));
+    assert_eq!(tick(&stack.engine).await, (0, 0, 0));
+    assert!(fetch(&stack, 1).await.is_empty());
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_skipped_occurrences_come_when_they_are_found_out() {
+    let stack = TestStack::start().await;
+    stack.register("told", "* * * * *", json!({})).await;
+    let query = |after| EventQuery {
+        types: vec!["cron.skipped".into(), "cron.triggered".into()],
+        after,
+        limit: 10,
+        ..EventQuery::default()
+    };
+    stack.go_to(START_MS + MINUTE);
+    fetch(&stack, 1).await;
+    let seen = stack.engine.events(query(None)).await.unwrap().events;
+    let after = seen.last().unwrap().id.clone();
+    // A tick 40 s late; and one hours late.
+    stack.go_to(START_MS + 2 * MINUTE + 40 * SECOND);
+    tick(&stack.engine).await;
+    let late = stack.engine.events(query(Some(after))).await.unwrap().events;
+    assert_eq!(
+        late.iter().map(|event| (event.kind, event.at_ms)).collect::<Vec<_>>(),
+        [("cron.skipped", START_MS + 2 * MINUTE + 40 * SECOND)]
+    );
+    let after = late[0].id.clone();
+    stack.go_to(START_MS + 5 * HOUR + 30 * SECOND);
+    tick(&stack.engine).await;
+    let missed = stack.engine.events(query(Some(after))).await.unwrap().events;
+    let reasons: Vec<_> = missed.iter().map(|event| event.data.get("reason").cloned()).collect();
+    assert!(reasons.contains(&Some(json!("missed"))), "{missed:?}");
     stack.stop().await;
 }

@@ -102,7 +102,7 @@ async fn after_an_outage_of_days_the_oldest_go_first_and_no_more_than_the_budget
         // The budget is shared by the shards, and each of them goes from the oldest on.
         let store = stack.engine.store();
         for shard in 0..store.due_shards() {
-            let left = store.due_before(shard, i64::MAX / 2, None, 100).await.unwrap();
+            let left = store.due_before(shard, i64::MAX / 2, None, 100).await.unwrap().0;
             let oldest_left = left.first().map_or(i64::MAX, |entry| entry.due_at);
             for (_, id) in &ids {
                 let job = store.get_job(id).await.unwrap().unwrap();
@@ -129,6 +129,24 @@ async fn a_tick_that_runs_out_of_time_half_way_is_continued_by_the_next() {
     let second = stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
     assert_eq!((first.sent + second.sent, second.more), (900, false));
     assert_eq!(stack.aws.sqs.message_count(), 900);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn the_backlog_of_a_dead_queue_does_not_use_up_the_budget() {
+    let stack = TestStack::start().await;
+    for _ in 0..300 {
+        stack.enqueue(json!({"queue": "dead", "scheduled_at": "+PT1H"})).await;
+    }
+    let alive = stack.enqueue(json!({"scheduled_at": "+PT1H1S"})).await.id;
+    stack.clock.advance_ms(HOUR.unsigned_abs());
+    // A queue that was deleted a moment ago cannot be made again.
+    let sqs = stack.sqs().await;
+    let url = sqs.create_queue().queue_name("ojs-dead").send().await.unwrap().queue_url.unwrap();
+    sqs.delete_queue().queue_url(url).send().await.unwrap();
+    let done = stack.engine.promote(TickBudget::jobs(250)).await.unwrap();
+    assert_eq!((done.sent, done.failed), (1, 300));
+    assert!(!waiting(&stack.engine, &alive).await);
     stack.stop().await;
 }
 
@@ -207,7 +225,7 @@ async fn a_cancelled_job_whose_tick_is_under_way_is_not_run() {
     // The tick has read the index; the cancellation comes before its message, and the index lags.
     let mut found = Vec::new();
     for shard in 0..stack.engine.store().due_shards() {
-        found.extend(stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap());
+        found.extend(stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap().0);
     }
     let entry = found.remove(0);
     stack.engine.cancel(&id).await.unwrap();

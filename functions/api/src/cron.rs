@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ojs_core::Error;
 use ojs_core::cron::{Cron, Shown, is_cron_name};
+use ojs_core::engine::CronQuery;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,6 +19,8 @@ use crate::reply;
 use crate::router::Api;
 
 const KIND: &str = "cron";
+/// Largest `offset`: each cron job passed over is read.
+const MAX_OFFSET: usize = 1_000;
 
 #[derive(Serialize)]
 struct CronReply<'a> {
@@ -77,7 +80,8 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
         Some("false") => Some(false),
         Some(_) => return Err(Error::field("enabled", "must be 'true' or 'false'").into()),
     };
-    let page = api.engine.list_crons(after.as_deref(), enabled, limit).await?;
+    let offset = params.integer("offset", 0, MAX_OFFSET)?.unwrap_or(0);
+    let page = api.engine.list_crons(CronQuery { after, offset, enabled, limit }).await?;
     let crons: Vec<Shown<'_>> = page.crons.iter().map(Cron::shown).collect();
     let next = page.next.and_then(|name| page::cursor(KIND, &name));
     let pagination = page::pagination(limit, next);

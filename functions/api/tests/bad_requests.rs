@@ -743,11 +743,7 @@ async fn cron_jobs() {
         &long,
     ] {
         rows.push(Row::field(CRON, format!(r#"{{"name":"a","cron":{expression},"type":"t"}}"#), "cron"));
-        rows.push(Row::field(
-            CRON,
-            format!(r#"{{"name":"a","expression":{expression},"cron":"@daily","type":"t"}}"#),
-            "expression",
-        ));
+        rows.push(Row::field(CRON, format!(r#"{{"name":"a","expression":{expression},"type":"t"}}"#), "expression"));
     }
     for zone in [
         "5",
@@ -885,6 +881,7 @@ async fn query_parameters() {
         rows.push(Row::parameter(format!("{CRON}?enabled={enabled}"), "enabled"));
     }
     for offset in ["-1", "x", "1.5", "1001", "99999999999999999999999"] {
+        rows.push(Row::parameter(format!("{CRON}?offset={offset}"), "offset"));
         rows.push(Row::parameter(format!("{DEAD}?offset={offset}"), "offset"));
     }
     let long = "q".repeat(129);

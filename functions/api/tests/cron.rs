@@ -64,6 +64,33 @@ async fn the_suites_names_and_shorthands_are_taken() {
 }
 
 #[tokio::test]
+async fn what_was_read_can_be_changed_and_sent_back_by_either_name() {
+    let app = App::start().await;
+    app.done(CRON, daily()).await;
+    let read = async || app.get(&format!("{CRON}/daily-report")).await.body["cron"].clone();
+    let shown = read().await;
+    assert_eq!(app.post(CRON, shown.clone()).await.status, 200);
+    assert_eq!(read().await, shown);
+    for (name, value) in
+        [("cron", json!("@hourly")), ("args", json!([2])), ("type", json!("other")), ("options", json!({"queue": "q"}))]
+    {
+        let mut changed = shown.clone();
+        changed[name] = value;
+        let details = app.refused(CRON, changed.clone(), 400, "invalid_request").await;
+        assert_eq!(details["field"], name);
+        // With the other name gone, it is clear what is meant.
+        let other = if name == "cron" { "expression" } else { "job_template" };
+        changed.as_object_mut().unwrap().remove(other);
+        assert_eq!(app.done(CRON, changed).await["cron"][name], read().await[name]);
+        app.done(CRON, daily()).await;
+    }
+    // A deployment does not enable what an operator has disabled.
+    app.call("PATCH", &format!("{CRON}/daily-report"), Some(json!({"enabled": false}))).await;
+    assert_eq!(app.done(CRON, daily()).await["cron"]["enabled"], false);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_update_answers_200_and_changes_what_it_says() {
     let app = App::start().await;
     app.done(CRON, daily()).await;
@@ -125,6 +152,8 @@ async fn lists_go_by_name_in_pages() {
         app.done(CRON, json!({"name": name, "cron": "@daily", "type": "a"})).await;
     }
     names.sort_unstable();
+    let page = app.get(&format!("{CRON}?limit=2&offset=3")).await.body;
+    assert_eq!((&page["crons"][0]["name"], &page["count"]), (&json!(names[3]), &json!(2)));
     for limit in [1, 3, 7, 200] {
         let (mut found, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -168,13 +197,13 @@ async fn a_fired_job_is_a_job_like_any_other_and_its_events_are_told() {
     }
     let data = json!({
         "job_id": id, "job_type": "tick", "queue": "default", "cron_name": "minutely", "cron_expr": "* * * * *",
-        "scheduled_at": "2026-11-24T09:01:00.000Z", "scheduled_time": "2026-11-24T09:01:00.000Z",
+        "cron_expression": "* * * * *", "timezone": "UTC", "run_count": 1, "scheduled_at": "2026-11-24T09:01:00.000Z", "scheduled_time": "2026-11-24T09:01:00.000Z",
         "actual_time": "2026-11-24T09:01:00.000Z",
     });
     assert_eq!((&told[0]["type"], &told[0]["data"]), (&json!("cron.triggered"), &data));
     let data = json!({
         "job_type": "tick", "queue": "default", "cron_name": "minutely", "cron_expr": "* * * * *", "timezone": "UTC",
-        "reason": "overlap_skip", "existing_job_id": id,
+        "cron_expression": "* * * * *", "reason": "overlap_skip", "existing_job_id": id, "active_job_id": id,
         "scheduled_at": "2026-11-24T09:02:00.000Z", "scheduled_time": "2026-11-24T09:02:00.000Z",
     });
     assert_eq!((&told[1]["type"], &told[1]["data"]), (&json!("cron.skipped"), &data));

@@ -13,12 +13,14 @@ async fn main() -> ExitCode {
 }
 
 async fn tick(engine: &Engine, budget: TickBudget) -> Result<Value> {
-    let promoted = engine.promote(budget).await?;
-    // Nothing in these is urgent, and the tick has done its duty: a failure is not worth a second one.
+    let promoted = engine.promote(budget).await;
+    // Whatever became of the jobs: one that fails must not keep these queues full. Nothing in them is urgent, so that a
+    // failure here is not worth another tick.
     let drained = engine.drain_dead_letters(budget).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "native dead-letter queues not drained; the next tick goes on");
         Drained::default()
     });
+    let promoted = promoted?;
     Ok(json!({
         "sent": promoted.sent,
         "failed": promoted.failed,

@@ -32,12 +32,20 @@ pub struct Definition {
     pub template: Template,
 }
 
-impl Definition {
+/// A registration: a definition that may leave open whether it is enabled.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    definition: Definition,
+    enabled: Option<bool>,
+}
+
+impl Registration {
     /// Reads a registration, in the specification's field names (`cron`, `type`, `args`, ...) or the suites'
     /// (`expression`, `job_template`); what the server manages is ignored.
     ///
     /// # Errors
-    /// `invalid_request` naming the field; for the template as for an enqueue.
+    /// `invalid_request` naming the field, also where two names are given for one thing and say different things; for the
+    /// template as for an enqueue.
     pub fn parse(mut request: Fields, now_ms: i64, ids: &Ids) -> Result<(Self, Schedule)> {
         let name = request.take_string("name")?.ok_or_else(|| Error::field("name", "is required"))?;
         if !is_cron_name(&name) {
@@ -50,6 +58,9 @@ impl Definition {
             ));
         }
         let (field, expression) = match (request.take_string("expression")?, request.take_string("cron")?) {
+            (Some(text), Some(other)) if text != other => {
+                return Err(Error::field("cron", "and 'expression' are given and differ; give one of them"));
+            }
             (Some(text), _) => ("expression", text),
             (None, Some(text)) => ("cron", text),
             (None, None) => return Err(Error::field("expression", "is required")),
@@ -67,7 +78,7 @@ impl Definition {
             })?,
             None => OverlapPolicy::default(),
         };
-        let enabled = request.take_bool("enabled")?.unwrap_or(true);
+        let enabled = request.take_bool("enabled")?;
         let description = request.take_string("description")?;
         if let Some(text) = &description {
             if text.len() > MAX_DESCRIPTION_BYTES {
@@ -78,11 +89,39 @@ impl Definition {
             }
             check_portable("description", &raw(serde_json::Value::String(text.clone()).to_string())?)?;
         }
-        let sample = CronOrigin { name: name.clone(), expression: expression.clone(), at_ms: now_ms };
+        let sample = CronOrigin {
+            name: name.clone(),
+            expression: expression.clone(),
+            timezone: timezone.clone(),
+            at_ms: now_ms,
+            run: u64::MAX,
+        };
         let template = Template::take(&mut request, &sample, now_ms, ids)?;
-        Ok((Self { name, expression, timezone, overlap, enabled, description, template }, schedule))
+        let definition = Definition { name, expression, timezone, overlap, enabled: true, description, template };
+        Ok((Self { definition, enabled }, schedule))
     }
 
+    /// The cron job's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    /// What it makes where there is none of that name: enabled unless it says otherwise.
+    #[must_use]
+    pub fn created(&self) -> Definition {
+        Definition { enabled: self.enabled.unwrap_or(true), ..self.definition.clone() }
+    }
+
+    /// What it makes of another definition: enabled as that was unless it says otherwise, so that an application's start
+    /// does not enable what an operator has disabled.
+    #[must_use]
+    pub fn updated(&self, old: &Definition) -> Definition {
+        Definition { enabled: self.enabled.unwrap_or(old.enabled), ..self.definition.clone() }
+    }
+}
+
+impl Definition {
     /// The schedule of a stored definition.
     ///
     /// # Errors
@@ -124,7 +163,38 @@ mod tests {
     const NOW: i64 = 1_795_510_800_000;
 
     fn parse(text: &str) -> Result<Definition> {
-        Definition::parse(Fields::from_body(text.as_bytes())?, NOW, &Ids::new()).map(|(definition, _)| definition)
+        let parsed = Registration::parse(Fields::from_body(text.as_bytes())?, NOW, &Ids::new());
+        parsed.map(|(registration, _)| registration.created())
+    }
+
+    #[test]
+    fn an_update_that_does_not_say_keeps_what_an_operator_has_disabled() {
+        let read =
+            |text: &str| Registration::parse(Fields::from_body(text.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap().0;
+        let silent = read(r#"{"name":"a","cron":"@hourly","type":"t"}"#);
+        let off = read(r#"{"name":"a","cron":"@hourly","type":"t","enabled":false}"#).created();
+        assert!(silent.created().enabled && !off.enabled && !silent.updated(&off).enabled);
+        assert!(read(r#"{"name":"a","cron":"@hourly","type":"t","enabled":true}"#).updated(&off).enabled);
+    }
+
+    #[test]
+    fn what_is_shown_can_be_sent_back() {
+        for text in [
+            r#"{"name":"a","cron":"@hourly","type":"t","args":[1.10],"meta":{"k":1},"options":{"priority":1}}"#,
+            r#"{"name":"a","expression":"@hourly","job_template":{"type":"t","queue":"flat","x_a":1}}"#,
+        ] {
+            let first = parse(text).unwrap();
+            let cron = super::super::Cron::new(first.clone(), None, NOW);
+            let shown = serde_json::to_string(&cron.shown()).unwrap();
+            assert!(parse(&shown).unwrap().same(&first), "{shown}");
+            // Both names say what is meant, and only one is changed.
+            let changed = shown.replacen(r#""cron":"@hourly""#, r#""cron":"@daily""#, 1);
+            assert_eq!(parse(&changed).unwrap_err().details["field"], "cron");
+            let changed = shown.replacen(r#""type":"t","args""#, r#""type":"u","args""#, 1);
+            if changed != shown {
+                assert_eq!(parse(&changed).unwrap_err().details["field"], "type", "{changed}");
+            }
+        }
     }
 
     #[test]
@@ -143,7 +213,8 @@ mod tests {
         assert!(flat.same(&nested));
         assert_eq!((flat.template.job_type.as_str(), flat.template.queue.as_str()), ("report.generate", "reports"));
         assert_eq!((flat.overlap, flat.enabled), (OverlapPolicy::Skip, true));
-        let origin = CronOrigin { name: "daily".into(), expression: "0 9 * * *".into(), at_ms: NOW };
+        let (name, expression, timezone) = ("daily".into(), "0 9 * * *".into(), "UTC".into());
+        let origin = CronOrigin { name, expression, timezone, at_ms: NOW, run: 1 };
         let job = flat.template.job(&origin, NOW, &Ids::new()).unwrap();
         assert_eq!(job.args.get(), r#"[{"a":1.10}]"#);
         assert_eq!(job.timeout_ms, Some(300_000));
@@ -157,7 +228,7 @@ mod tests {
     fn the_least_that_is_needed() {
         let least = parse(r#"{"name":"a","cron":"@hourly","type":"t"}"#).unwrap();
         assert_eq!((least.timezone.as_str(), least.template.queue.as_str()), ("UTC", "default"));
-        assert_eq!(least.template.text.get(), r#"{"args":[],"type":"t"}"#);
+        assert_eq!(least.template.text.get(), r#"{"args":[],"options":{"queue":"default"},"type":"t"}"#);
     }
 
     #[test]

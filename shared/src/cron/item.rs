@@ -16,6 +16,8 @@ pub const MAX_SKIPS: usize = 20;
 pub enum SkipReason {
     /// The previous job had not ended.
     OverlapSkip,
+    /// The cron job was disabled before anybody had looked.
+    Disabled,
     /// Clocks passed over it.
     DstSkip,
     /// Nothing looked for so long that only the latest of several occurrences fired. One entry stands for all of them.
@@ -28,6 +30,7 @@ impl SkipReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OverlapSkip => "overlap_skip",
+            Self::Disabled => "disabled",
             Self::DstSkip => "dst_skip",
             Self::Missed => "missed",
         }
@@ -40,6 +43,9 @@ pub struct Skip {
     /// When it was due, ms since the Unix epoch.
     #[serde(rename = "t")]
     pub at_ms: i64,
+    /// When that was found out, ms since the Unix epoch.
+    #[serde(rename = "n")]
+    pub noted_ms: i64,
     /// Why it made none.
     #[serde(rename = "r")]
     pub reason: SkipReason,
@@ -107,7 +113,7 @@ impl Cron {
     }
 
     /// Remembers an occurrence that made no job; the oldest make room.
-    pub(super) fn skipped(&mut self, skip: Skip) {
+    pub fn skipped(&mut self, skip: Skip) {
         self.skip_count += 1;
         self.skips.push(skip);
         if self.skips.len() > MAX_SKIPS {

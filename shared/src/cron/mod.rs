@@ -14,10 +14,10 @@ mod schedule;
 mod template;
 mod zone;
 
-pub use definition::{Definition, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, is_cron_name};
+pub use definition::{Definition, MAX_DESCRIPTION_BYTES, MAX_NAME_CHARS, Registration, is_cron_name};
 pub use expression::MAX_EXPRESSION_BYTES;
 pub use item::{Cron, MAX_SKIPS, Shown, Skip, SkipReason};
 pub use occurrence::{Due, Progress, due, job_id};
 pub use overlap::{Decision, OverlapPolicy, decide};
 pub use schedule::{Next, Schedule};
-pub use template::Template;
+pub use template::{MAX_TEMPLATE_BYTES, Template};

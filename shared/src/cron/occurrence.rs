@@ -44,15 +44,18 @@ pub enum Progress {
     },
     /// This job was in its way.
     Skipped(JobId),
+    /// Its job had been made before.
+    Known,
 }
 
 impl Cron {
     /// The cron job once `due` is over: its next time, and what is remembered.
     #[must_use]
-    pub fn after(&self, due: &Due, progress: &Progress, schedule: &Schedule) -> Self {
+    pub fn after(&self, due: &Due, progress: &Progress, schedule: &Schedule, now_ms: i64) -> Self {
         let mut cron = self.clone();
+        let noted_ms = now_ms;
         if let Some(at_ms) = due.missed_since_ms {
-            cron.skipped(Skip { at_ms, reason: SkipReason::Missed, job: None });
+            cron.skipped(Skip { at_ms, noted_ms, reason: SkipReason::Missed, job: None });
         }
         match progress {
             Progress::Fired { job, behind } => {
@@ -63,12 +66,16 @@ impl Cron {
             }
             Progress::Skipped(job) => {
                 let job = Some(job.as_str().to_owned());
-                cron.skipped(Skip { at_ms: due.at_ms, reason: SkipReason::OverlapSkip, job });
+                cron.skipped(Skip { at_ms: due.at_ms, noted_ms, reason: SkipReason::OverlapSkip, job });
+            }
+            Progress::Known => {
+                cron.last_run_at = Some(due.at_ms);
+                cron.last_job = Some(job_id(&cron.definition.name, due.at_ms));
             }
         }
         let next = schedule.next(due.at_ms);
         if let Some(at_ms) = next.and_then(|next| next.passed_over_ms) {
-            cron.skipped(Skip { at_ms, reason: SkipReason::DstSkip, job: None });
+            cron.skipped(Skip { at_ms, noted_ms, reason: SkipReason::DstSkip, job: None });
         }
         cron.next_run_at = next.map(|next| next.at_ms);
         cron
@@ -93,7 +100,7 @@ pub fn job_id(name: &str, at_ms: i64) -> JobId {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::cron::Definition;
+    use crate::cron::Registration;
     use crate::ids::Ids;
     use crate::json::Fields;
 
@@ -103,7 +110,8 @@ mod tests {
     fn cron(expression: &str, zone: &str) -> (Cron, Schedule) {
         let body = format!(r#"{{"name":"a","cron":"{expression}","timezone":"{zone}","type":"t"}}"#);
         let (definition, schedule) =
-            Definition::parse(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap();
+            Registration::parse(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap();
+        let definition = definition.created();
         let next = schedule.next(NOW).map(|next| next.at_ms);
         (Cron::new(definition, next, NOW), schedule)
     }
@@ -119,7 +127,7 @@ mod tests {
         let now = NOW + 10 * MINUTE + 5;
         let late = Due { at_ms: NOW + 10 * MINUTE, as_of_ms: now, missed_since_ms: Some(NOW + MINUTE) };
         assert_eq!(due(now), Some(late));
-        let after = cron.after(&late, &Progress::Fired { job: job_id("a", late.at_ms), behind: false }, &schedule);
+        let after = cron.after(&late, &Progress::Fired { job: job_id("a", late.at_ms), behind: false }, &schedule, now);
         assert_eq!((after.next_run_at, after.last_run_at), (Some(NOW + 11 * MINUTE), Some(NOW + 10 * MINUTE)));
         assert_eq!((after.run_count, after.skip_count, after.skips[0].reason), (1, 1, SkipReason::Missed));
     }
@@ -140,14 +148,14 @@ mod tests {
         cron.next_run_at = Some(at_ms);
         let due = due(&cron, &schedule, at_ms, MINUTE).unwrap();
         let blocker = Ids::new().job_id(NOW);
-        let after = cron.after(&due, &Progress::Skipped(blocker.clone()), &schedule);
+        let after = cron.after(&due, &Progress::Skipped(blocker.clone()), &schedule, at_ms);
         let reasons: Vec<_> = after.skips.iter().map(|skip| skip.reason).collect();
         assert_eq!(reasons, [SkipReason::OverlapSkip, SkipReason::DstSkip]);
         assert_eq!(after.skips[0].job.as_deref(), Some(blocker.as_str()));
         assert_eq!((after.run_count, after.last_run_at, after.skip_count), (0, None, 2));
         let mut many = after;
         for _ in 0..50 {
-            many = many.after(&due, &Progress::Skipped(blocker.clone()), &schedule);
+            many = many.after(&due, &Progress::Skipped(blocker.clone()), &schedule, at_ms);
         }
         assert_eq!(many.skips.len(), super::super::MAX_SKIPS);
     }

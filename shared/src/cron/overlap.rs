@@ -52,6 +52,8 @@ pub enum Decision {
     CancelPrevious,
     /// Make its job, which waits until the previous one has ended.
     WaitForPrevious,
+    /// Make none: the occurrence has made its job already.
+    Known,
 }
 
 /// Decides as of `as_of_ms`, the moment at which the occurrence was due, whoever asks and whenever: a job that has ended

@@ -9,6 +9,9 @@ use crate::ids::{Ids, JobId};
 use crate::job::{CronOrigin, Job, MAX_META_BYTES, format_ms, parse_enqueue};
 use crate::json::{Fields, Json, raw};
 
+/// Largest template, bytes of JSON: it is written twice at each occurrence.
+pub const MAX_TEMPLATE_BYTES: usize = 64 * 1_024;
+
 /// The job that is made at each occurrence.
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -31,9 +34,10 @@ impl Template {
             .into_iter()
             .filter_map(|name| request.take(name).map(|value| (name, value)))
             .collect();
-        let (prefix, mut members) = match request.take_kind("job_template", "object")? {
-            Some(template) => ("job_template.", Fields::from_member("job_template", &template)?.rest()),
-            None => ("", flat.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        let nested = request.take_kind("job_template", "object")?;
+        let (prefix, mut members) = match &nested {
+            Some(template) => ("job_template.", Fields::from_member("job_template", template)?.rest()),
+            None => ("", flat.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()),
         };
         members.retain(|_, value| value.get() != "null");
         if members.contains_key("id") {
@@ -42,12 +46,25 @@ impl Template {
         if !members.contains_key("args") {
             members.insert("args".to_owned(), raw("[]")?);
         }
-        let text = serde_json::value::to_raw_value(&members).map_err(Error::internal)?;
-        let mut template = Self { text, job_type: String::new(), queue: String::new() };
+        let mut template = Self { text: to_text(&members)?, job_type: String::new(), queue: String::new() };
+        if template.text.get().len() > MAX_TEMPLATE_BYTES {
+            return Err(Error::too_large("job template", template.text.get().len(), MAX_TEMPLATE_BYTES));
+        }
         // Made once now, so that nothing can be wrong with it when its time comes.
         let job = template.job(sample, now_ms, ids).map_err(|error| within(prefix, error))?;
         template.job_type = job.job_type;
+        // Said where it will be looked for, wherever it was said: what is shown can be sent back.
+        let mut options = match members.get("options") {
+            Some(options) => Fields::from_member("options", options)?.rest(),
+            None => BTreeMap::new(),
+        };
+        options.insert("queue".to_owned(), raw(Value::String(job.queue.clone()).to_string())?);
+        members.insert("options".to_owned(), to_text(&options)?);
+        template.text = to_text(&members)?;
         template.queue = job.queue;
+        if nested.is_some() {
+            same_as_flat(&members, &flat)?;
+        }
         Ok(template)
     }
 
@@ -65,7 +82,7 @@ impl Template {
         for (name, value) in [("cron_name", origin.name.clone()), ("cron_triggered_at", format_ms(origin.at_ms))] {
             meta.insert(name.to_owned(), raw(Value::String(value).to_string())?);
         }
-        let meta = serde_json::value::to_raw_value(&meta).map_err(Error::internal)?;
+        let meta = to_text(&meta)?;
         if meta.get().len() > MAX_META_BYTES {
             return Err(Error::too_large("meta", meta.get().len(), MAX_META_BYTES));
         }
@@ -89,6 +106,25 @@ impl Template {
     pub(super) fn members(&self) -> serde_json::Result<BTreeMap<String, Json>> {
         serde_json::from_str(self.text.get())
     }
+}
+
+fn to_text(members: &BTreeMap<String, Json>) -> Result<Json> {
+    serde_json::value::to_raw_value(members).map_err(Error::internal)
+}
+
+/// Fails where the flat names say something else than the template: whoever sends back what was shown, with one of them
+/// changed, must be told and not be ignored.
+fn same_as_flat(members: &BTreeMap<String, Json>, flat: &[(&str, Json)]) -> Result<()> {
+    let value = |json: &Json| serde_json::from_str::<Value>(json.get()).unwrap_or_default();
+    for (name, said) in flat.iter().filter(|(_, said)| value(said) != serde_json::json!({})) {
+        if members.get(*name).map(value) != Some(value(said)) {
+            return Err(Error::field(
+                name,
+                format_args!("and 'job_template.{name}' are given and differ; give one of them"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Names the field as it stands in the registration.

@@ -2,8 +2,18 @@ use super::Engine;
 use crate::cron::Cron;
 use crate::error::Result;
 
-/// Most bytes of cron jobs in one answer.
-const MAX_PAGE_BYTES: usize = 2_000_000;
+/// Which cron jobs to list.
+#[derive(Debug, Clone, Default)]
+pub struct CronQuery {
+    /// From after this name on.
+    pub after: Option<String>,
+    /// How many to pass over; each is read.
+    pub offset: usize,
+    /// Only enabled, or only disabled ones.
+    pub enabled: Option<bool>,
+    /// How many to answer.
+    pub limit: usize,
+}
 
 /// A page of cron jobs by name.
 #[derive(Debug, Clone)]
@@ -15,27 +25,18 @@ pub struct CronPage {
 }
 
 impl Engine {
-    /// Cron jobs by name (OJS cron section 8.2), strongly consistent: one query of `limit` entries per shard. With
-    /// `enabled`, only such; a page may then have fewer than `limit` though more follow.
+    /// Cron jobs by name (OJS cron section 8.2), strongly consistent: one query per shard. A page may have fewer than
+    /// `limit` though more follow: with `enabled`, and where templates are large.
     ///
     /// # Errors
     /// The AWS error.
-    pub async fn list_crons(&self, after: Option<&str>, enabled: Option<bool>, limit: usize) -> Result<CronPage> {
-        let mut crons = self.store.list_crons(after, limit + 1).await?;
-        let mut more = crons.len() > limit;
-        crons.truncate(limit);
-        // A page of large templates ends early; the first is answered whatever its size.
-        let mut bytes = 0;
-        let fits = crons.iter().position(|cron| {
-            bytes += 2 * cron.definition.template.text.get().len() + 1_000;
-            bytes > MAX_PAGE_BYTES
-        });
-        if let Some(fits) = fits.map(|fits| fits.max(1)).filter(|fits| *fits < crons.len()) {
-            crons.truncate(fits);
-            more = true;
-        }
-        let next = crons.last().filter(|_| more).map(|cron| cron.name().to_owned());
-        crons.retain(|cron| enabled.is_none_or(|enabled| cron.definition.enabled == enabled));
+    pub async fn list_crons(&self, query: CronQuery) -> Result<CronPage> {
+        let wanted = query.offset + query.limit;
+        let list = self.store.list_crons(query.after.as_deref(), wanted, true).await?;
+        let mut crons = list.crons;
+        let next = crons.last().filter(|_| list.more).map(|cron| cron.name().to_owned());
+        crons.drain(..query.offset.min(crons.len()));
+        crons.retain(|cron| query.enabled.is_none_or(|enabled| cron.definition.enabled == enabled));
         Ok(CronPage { crons, next })
     }
 }

@@ -1,5 +1,6 @@
+use super::fire::{Fire, message_ahead};
 use super::{Engine, MAX_RACES, cron_raced};
-use crate::cron::{Cron, Definition};
+use crate::cron::{Cron, Definition, Registration, Schedule, Skip, SkipReason};
 use crate::error::Result;
 use crate::json::Fields;
 use crate::store::CronUpdated;
@@ -14,48 +15,81 @@ pub struct CronRegistered {
 }
 
 impl Engine {
-    /// Registers a cron job, or updates the one of that name (OJS cron section 8.1): a read, the message of its next
-    /// occurrence if that is near, then one conditional write. A registration that changes nothing writes nothing.
+    /// Registers a cron job, or updates the one of that name (OJS cron section 8.1): a read, one conditional write, then
+    /// the message of its next occurrence if that is near. A registration that changes nothing writes nothing.
     ///
     /// An update keeps the next occurrence unless it changes the times, so that an application may register its cron jobs
-    /// at every start.
+    /// at every start; and whether it is enabled, unless it says so. An occurrence that is due fires before the times
+    /// change.
     ///
     /// # Errors
-    /// As [`Definition::parse`]; the AWS error, after which a repetition does no harm.
+    /// As [`Registration::parse`]; the AWS error, after which a repetition does no harm.
     pub async fn register_cron(&self, request: Fields) -> Result<CronRegistered> {
-        let now = self.now_ms();
-        let (definition, schedule) = Definition::parse(request, now, &self.ids)?;
-        let next = || if definition.enabled { schedule.next(now).map(|next| next.at_ms) } else { None };
-        let mut stored = self.store.get_cron(&definition.name).await?;
+        let (registration, schedule) = Registration::parse(request, self.now_ms(), &self.ids)?;
         for _ in 0..MAX_RACES {
+            let stored = self.store.get_cron(registration.name()).await?;
+            let now = self.now_ms();
             let mut cron = match &stored {
-                None => Cron::new(definition.clone(), next(), now),
-                Some(old) if old.definition.same(&definition) => {
-                    return Ok(CronRegistered { cron: old.clone(), created: false });
+                None => {
+                    let definition = registration.created();
+                    let next = next(&schedule, &definition, now);
+                    Cron::new(definition, next, now)
                 }
                 Some(old) => {
-                    let mut cron = Cron { definition: definition.clone(), updated_at: now, ..old.clone() };
-                    if !old.definition.same_times(&definition) {
-                        cron.next_run_at = next();
-                        cron.woken_for = None;
-                    } else if old.definition.template.queue != definition.template.queue {
+                    let definition = registration.updated(&old.definition);
+                    if old.definition.same(&definition) {
+                        return Ok(CronRegistered { cron: old.clone(), created: false });
+                    }
+                    let new_times = !old.definition.same_times(&definition);
+                    let due = old.next_run_at.filter(|at| *at <= now);
+                    // What was due under the old times is not lost.
+                    if new_times
+                        && definition.enabled
+                        && due.is_some()
+                        && !matches!(self.fire(old.clone(), None).await?, Fire::NotDue)
+                    {
+                        continue;
+                    }
+                    let mut cron = Cron { definition, updated_at: now, ..old.clone() };
+                    if new_times {
+                        cron.changed_times(&schedule, now);
+                    } else if old.definition.template.queue != cron.definition.template.queue {
                         // The message that was sent ahead is in the old queue.
                         cron.woken_for = None;
                     }
                     cron
                 }
             };
-            self.wake_ahead(&mut cron, now).await?;
+            let ahead = message_ahead(&mut cron, now);
             match self.store.put_cron(stored.as_ref(), &cron, self.ids.nonce()).await? {
                 CronUpdated::Done(cron) => {
                     let created = stored.is_none();
                     tracing::info!(cron = cron.name(), created, next_run_at = cron.next_run_at, "cron job registered");
+                    self.send_after(ahead).await;
                     return Ok(CronRegistered { cron: *cron, created });
                 }
-                CronUpdated::Refused(newer) => stored = Some(*newer),
-                CronUpdated::Missing => stored = None,
+                CronUpdated::Refused(_) | CronUpdated::Missing => {}
             }
         }
-        Err(cron_raced(&definition.name))
+        Err(cron_raced(registration.name()))
+    }
+}
+
+fn next(schedule: &Schedule, definition: &Definition, after_ms: i64) -> Option<i64> {
+    if definition.enabled { schedule.next(after_ms).map(|next| next.at_ms) } else { None }
+}
+
+impl Cron {
+    /// Sets the next occurrence by the schedule of its new definition: after now, and after the last one that fired, which
+    /// a clock that is behind would bring back. One that was due and is given up by disabling is remembered.
+    pub(super) fn changed_times(&mut self, schedule: &Schedule, now_ms: i64) {
+        if !self.definition.enabled
+            && let Some(at_ms) = self.next_run_at.filter(|at| *at <= now_ms)
+        {
+            self.skipped(Skip { at_ms, noted_ms: now_ms, reason: SkipReason::Disabled, job: None });
+        }
+        let after_ms = self.last_run_at.map_or(now_ms, |last| last.max(now_ms));
+        self.next_run_at = next(schedule, &self.definition, after_ms);
+        self.woken_for = None;
     }
 }

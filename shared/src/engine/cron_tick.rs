@@ -2,7 +2,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
-use super::fire::{Fire, occurrence};
+use super::fire::{Fire, Outcome, occurrence};
 use super::tick::{LOOKAHEAD_MS, Tick, TickBudget};
 use crate::cron::Cron;
 use crate::error::{Error, Result};
@@ -57,12 +57,14 @@ impl Engine {
         let (mut done, mut failure, mut after) = (CronTicked::default(), None, None);
         let until = self.now_ms() + LOOKAHEAD_MS;
         for page in 0.. {
+            // The query below takes the place.
+            let after_page = after.take();
             if page > 0 && !tick.has_time() {
                 done.more = true;
                 break;
             }
             let limit = i32::try_from(PAGE).unwrap_or(i32::MAX);
-            let mut entries = match self.store.crons_due_before(shard, until, after.as_ref(), limit).await {
+            let (entries, next) = match self.store.crons_due_before(shard, until, after_page, limit).await {
                 Ok(entries) => entries,
                 Err(error) => {
                     failure = failure.or(Some(error));
@@ -73,10 +75,10 @@ impl Engine {
                 done.add(part);
                 failure = failure.or(error);
             }
-            if entries.len() < PAGE {
+            after = next;
+            if after.is_none() {
                 break;
             }
-            after = entries.pop();
         }
         (done, failure)
     }
@@ -92,7 +94,11 @@ impl Engine {
         }
         let names: Vec<String> = due.into_iter().map(|entry| entry.name.clone()).collect();
         match self.store.get_crons(&names).await {
-            Ok(crons) => {
+            Ok((crons, unread)) => {
+                if unread > 0 {
+                    tracing::error!(unread, "cron jobs cannot be read");
+                    answers.push((CronTicked { failed: unread, ..CronTicked::default() }, None));
+                }
                 let each: Vec<_> = crons.into_iter().map(|cron| self.fire_all(cron, tick)).collect();
                 answers.extend(stream::iter(each).buffer_unordered(CONCURRENCY).collect::<Vec<_>>().await);
             }
@@ -122,13 +128,17 @@ impl Engine {
                 done.more = true;
                 break;
             }
-            match self.fire(cron).await {
-                Ok(Fire::Over { cron: after, job }) => {
-                    done.fired += usize::from(job.is_some());
-                    done.skipped += usize::from(job.is_none());
+            match self.fire(cron, None).await {
+                Ok(Fire::Over { cron: after, outcome, .. }) => {
+                    done.fired += usize::from(outcome == Outcome::Fired);
+                    done.skipped += usize::from(outcome == Outcome::Skipped);
                     cron = *after;
                 }
                 Ok(Fire::NotDue | Fire::Gone) => break,
+                Ok(Fire::Raced) => {
+                    done.failed += 1;
+                    break;
+                }
                 Err(error) => {
                     done.failed += 1;
                     return (done, Some(error));

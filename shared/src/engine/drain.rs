@@ -67,15 +67,12 @@ impl Engine {
             if messages.is_empty() {
                 return Ok(());
             }
-            let done = self.drain_messages(&line, &messages).await?;
-            total.resent += done.resent;
-            total.dropped += done.dropped;
-            self.store.count_drained(queue, done.resent, done.dropped).await?;
+            self.drain_messages(&line, &messages, total).await?;
         }
         Ok(())
     }
 
-    async fn drain_messages(&self, line: &Line, messages: &[Received]) -> Result<Drained> {
+    async fn drain_messages(&self, line: &Line, messages: &[Received], total: &mut Drained) -> Result<()> {
         // A job may be named twice, which BatchGetItem refuses.
         let ids: BTreeSet<JobId> =
             messages.iter().filter_map(|message| message.job.as_ref()).map(|job| job.id.clone()).collect();
@@ -119,14 +116,17 @@ impl Engine {
             }
         }
         self.transport.delete_batch(line, &settled).await?;
-        failure.map_or(Ok(done), Err)
+        self.store.count_drained(&line.queue, done.resent, done.dropped).await?;
+        total.resent += done.resent;
+        total.dropped += done.dropped;
+        failure.map_or(Ok(()), Err)
     }
 
     async fn fate(&self, message: &Received, job: Option<&Job>) -> Result<Fate> {
         if message.job.is_none() {
             return Ok(Fate::Drop("not a message of ours"));
         }
-        // An occurrence of a cron job that has not fired is seen by the cron tick.
+        // An occurrence of a cron job that has not fired is seen by the cron tick, which sends a message of its own.
         let Some(stored) = job else { return Ok(Fate::Drop("its job does not exist")) };
         let now = self.now_ms();
         let job = settle(stored, now);

@@ -71,7 +71,7 @@ impl Engine {
             }
         }
         if query.types.is_empty() || query.types.iter().any(|kind| kind == "cron.skipped") {
-            for cron in self.store.list_crons(None, FEED_CRONS).await? {
+            for cron in self.store.list_crons(None, FEED_CRONS, false).await?.crons {
                 let template = &cron.definition.template;
                 if queues.contains(&template.queue)
                     && (query.job_types.is_empty() || query.job_types.contains(&template.job_type))

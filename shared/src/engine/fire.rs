@@ -1,58 +1,74 @@
 //! A cron job's time has come: its job is made, once, whoever looks and however many do.
 
 use super::follow::{MAX_DELAY_MS, Wake, wake};
-use super::{Engine, MAX_RACES, cron_raced};
+use super::{Engine, MAX_RACES};
 use crate::cron::{Cron, Decision, Due, OverlapPolicy, Progress, Schedule, decide, due, job_id};
-use crate::error::{ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::{CronOrigin, Job, State, settle};
+use crate::job::{CronOrigin, Event, Job, State, settle, step};
 use crate::store::{CronUpdated, Fired, Firing};
 use crate::transport::{CronTime, JobRef};
 
 /// Jobs that may wait for each other before it is worth a warning (OJS cron section 6.1).
 const BACKLOG_WARNING: u32 = 2;
+/// How far back the jobs of a cron job are followed that ended before they ran.
+const MAX_HOPS: usize = 10;
 
 /// What came of looking at a cron job.
 #[derive(Debug)]
 pub(super) enum Fire {
     /// No occurrence is due.
     NotDue,
-    /// One is over; the cron job as it is now.
+    /// One is over.
     Over {
-        /// As it is now.
+        /// The cron job as it is now.
         cron: Box<Cron>,
-        /// The job that was made, or had been; none where the occurrence was skipped.
-        job: Option<JobId>,
+        /// The occurrence, ms since the Unix epoch.
+        at_ms: i64,
+        /// What came of it.
+        outcome: Outcome,
     },
     /// There is no such cron job any more.
     Gone,
+    /// It keeps changing; somebody else is at it.
+    Raced,
+}
+
+/// What came of an occurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Its job was made.
+    Fired,
+    /// It made no job.
+    Skipped,
+    /// Its job had been made before.
+    Known,
 }
 
 impl Engine {
     /// Fires the occurrence of a cron job that is due, if any: one transaction moves `next_run_at` and makes the job. Of
     /// any number of callers one succeeds; the others find that it is over.
     ///
-    /// The messages go first, that of the job unless it was sent ahead and that of the next occurrence if SQS can hold it
-    /// for so long: one whose time has not come, or whose job was not made, does no harm (I1).
+    /// `in_hand` is the occurrence whose message the caller holds: it becomes the job's. Whoever holds none sends one
+    /// first, so that the job has a message whatever became of the one that was sent ahead (I1). The message of the next
+    /// occurrence follows the transaction; where it is lost with the process, the tick fires that occurrence.
     ///
     /// # Errors
     /// The AWS error, and then the transaction may have taken effect; `internal_error` when the stored cron job cannot be
-    /// read.
-    pub(super) async fn fire(&self, mut cron: Cron) -> Result<Fire> {
+    /// used.
+    pub(super) async fn fire(&self, mut cron: Cron, in_hand: Option<i64>) -> Result<Fire> {
         for _ in 0..MAX_RACES {
             let now = self.now_ms();
-            let schedule = cron.definition.schedule()?;
+            let schedule = cron.definition.schedule().map_err(|error| unusable(&cron, &error))?;
             let Some(due) = due(&cron, &schedule, now, self.settings.cron_misfire_ms) else { return Ok(Fire::NotDue) };
             let fired = match self.decide(&cron, &due, now).await? {
-                (Decision::Skip, Some(previous)) => self.skip(&cron, &due, &previous, &schedule, now).await?,
+                (Decision::Known, _) => self.move_on(&cron, &due, &Progress::Known, &schedule, now).await?,
+                (Decision::Skip, Some(previous)) => {
+                    self.move_on(&cron, &due, &Progress::Skipped(previous.id), &schedule, now).await?
+                }
                 (decision, previous) => {
-                    if decision == Decision::CancelPrevious
-                        && let Some(previous) = &previous
-                    {
-                        self.cancel_previous(&previous.id).await?;
-                    }
-                    let behind = previous.filter(|_| decision == Decision::WaitForPrevious);
-                    self.make_job(&cron, &due, behind.as_ref(), &schedule, now).await?
+                    let has_message = in_hand == Some(due.at_ms);
+                    self.make_job(&cron, &due, (decision, previous), &schedule, has_message, now).await?
                 }
             };
             if let Some(fired) = fired {
@@ -63,45 +79,64 @@ impl Engine {
                 None => return Ok(Fire::Gone),
             }
         }
-        Err(cron_raced(cron.name()))
+        Ok(Fire::Raced)
     }
 
-    /// What the overlap policy says of this occurrence; with the previous job as stored, if it matters.
+    /// What the overlap policy says of this occurrence; with the job in its way as stored, if it matters.
     async fn decide(&self, cron: &Cron, due: &Due, now: i64) -> Result<(Decision, Option<Job>)> {
         let policy = cron.definition.overlap;
+        if cron.last_job == Some(job_id(cron.name(), due.at_ms)) {
+            // A registration by an instance whose clock is behind has brought it back.
+            return Ok((Decision::Known, None));
+        }
         let previous = match &cron.last_job {
-            Some(id) if policy != OverlapPolicy::Allow => self.store.get_job(id).await?,
+            Some(id) if policy != OverlapPolicy::Allow => self.last_that_ran(id, now).await?,
             _ => None,
         };
         let settled = previous.as_ref().map(|job| settle(job, now));
         Ok((decide(policy, settled.as_deref(), due.as_of_ms), previous))
     }
 
-    async fn cancel_previous(&self, id: &JobId) -> Result<()> {
-        match self.cancel(id).await {
-            Ok(_) => Ok(()),
-            // It has ended by itself, or is forgotten.
-            Err(error) if matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound) => Ok(()),
-            Err(error) => Err(error),
+    /// The job, as stored; or, if it ended while it waited for another one, that one, and so on.
+    pub(super) async fn last_that_ran(&self, id: &JobId, now: i64) -> Result<Option<Job>> {
+        let mut id = id.clone();
+        for _ in 0..MAX_HOPS {
+            let Some(job) = self.store.get_job(&id).await? else { return Ok(None) };
+            // The claim removes the mark, so a job that has ended with it never ran.
+            match &job.waits_for {
+                Some(earlier) if settle(&job, now).state.is_terminal() => id = earlier.clone(),
+                _ => return Ok(Some(job)),
+            }
         }
+        Ok(None)
     }
 
     /// The occurrence makes no job. `None` when the cron job has changed since it was read.
-    async fn skip(
+    async fn move_on(
         &self,
         cron: &Cron,
         due: &Due,
-        previous: &Job,
+        progress: &Progress,
         schedule: &Schedule,
         now: i64,
     ) -> Result<Option<Fire>> {
-        let mut after = cron.after(due, &Progress::Skipped(previous.id.clone()), schedule);
-        self.wake_ahead(&mut after, now).await?;
-        let written = self.store.put_cron(Some(cron), &after, self.ids.nonce()).await?;
-        if let CronUpdated::Done(_) = written {
-            tracing::info!(cron = cron.name(), at_ms = due.at_ms, job_id = %previous.id, "cron occurrence skipped: the job before has not ended");
+        let mut after = cron.after(due, progress, schedule, now);
+        let ahead = message_ahead(&mut after, now);
+        let outcome = match progress {
+            Progress::Skipped(_) => Outcome::Skipped,
+            _ => Outcome::Known,
+        };
+        match self.store.put_cron(Some(cron), &after, self.ids.nonce()).await? {
+            CronUpdated::Done(cron) => {
+                if let Progress::Skipped(job_id) = progress {
+                    tracing::info!(cron = cron.name(), at_ms = due.at_ms, %job_id, "cron occurrence skipped: the job before has not ended");
+                }
+                self.send_after(ahead).await;
+                Ok(Some(Fire::Over { cron, at_ms: due.at_ms, outcome }))
+            }
+            CronUpdated::Refused(_) => Ok(None),
+            CronUpdated::Missing => Ok(Some(Fire::Gone)),
         }
-        Ok(over(written, None))
     }
 
     /// The occurrence makes its job. `None` when something has changed since it was read.
@@ -109,70 +144,91 @@ impl Engine {
         &self,
         cron: &Cron,
         due: &Due,
-        behind: Option<&Job>,
+        (decision, previous): (Decision, Option<Job>),
         schedule: &Schedule,
+        has_message: bool,
         now: i64,
     ) -> Result<Option<Fire>> {
         let id = job_id(cron.name(), due.at_ms);
+        let definition = &cron.definition;
         let origin = CronOrigin {
-            name: cron.name().to_owned(),
-            expression: cron.definition.expression.clone(),
+            name: definition.name.clone(),
+            expression: definition.expression.clone(),
+            timezone: definition.timezone.clone(),
             at_ms: due.at_ms,
+            run: cron.run_count + 1,
         };
-        let mut job = cron.definition.template.job_with_id(id.clone(), &origin, now, &self.ids)?;
-        job = settle(&job, now).into_owned();
+        let made = definition.template.job_with_id(id.clone(), &origin, now, &self.ids);
+        let mut job = settle(&made.map_err(|error| unusable(cron, &error))?, now).into_owned();
+        let behind = previous.as_ref().filter(|_| decision == Decision::WaitForPrevious);
         job.waits_for = behind.map(|previous| previous.id.clone());
+        let cancelled = match previous.as_ref().filter(|_| decision == Decision::CancelPrevious) {
+            // It has ended meanwhile: look again.
+            Some(previous) => match step(previous, Event::Cancel, now) {
+                Ok(change) => Some((previous, change.job)),
+                Err(_) => return Ok(None),
+            },
+            None => None,
+        };
         let waits = matches!(job.state, State::Available | State::Scheduled);
         let wake = waits.then(|| wake(job.due_at, now));
         job.in_due_index = wake == Some(Wake::DueIndex) || (job.state == State::Pending && job.expires_at.is_some());
         if let Some(Wake::Message(delay_s)) = wake
-            && cron.woken_for != Some(due.at_ms)
+            && !has_message
         {
             self.send_ahead(&occurrence(cron.name(), &job.job_type, &job.queue, due.at_ms), delay_s).await?;
         }
         let progress = Progress::Fired { job: id.clone(), behind: behind.is_some() };
-        let mut after = cron.after(due, &progress, schedule);
-        self.wake_ahead(&mut after, now).await?;
-        match self.store.fire_cron(Firing { old: cron, new: &after, job: &job, behind }, self.ids.nonce()).await? {
-            Fired::Done => {
-                let lateness_ms = now - due.at_ms;
-                tracing::info!(cron = cron.name(), at_ms = due.at_ms, lateness_ms, job_id = %id, "cron job fired");
-                if let Some(since_ms) = due.missed_since_ms {
-                    tracing::warn!(
-                        cron = cron.name(),
-                        since_ms,
-                        at_ms = due.at_ms,
-                        "cron occurrences missed; the latest fired"
-                    );
-                }
-                if after.backlog > BACKLOG_WARNING {
-                    tracing::warn!(cron = cron.name(), waiting = after.backlog, "jobs of a cron job pile up");
-                }
-                after.revision += 1;
-                Ok(Some(Fire::Over { cron: Box::new(after), job: Some(id) }))
-            }
-            Fired::Refused => Ok(None),
+        let mut after = cron.after(due, &progress, schedule, now);
+        let ahead = message_ahead(&mut after, now);
+        let cancel = cancelled.as_ref().map(|(stored, cancelled)| (*stored, cancelled));
+        let firing = Firing { old: cron, new: &after, job: &job, behind, cancel };
+        match self.store.fire_cron(firing, self.ids.nonce()).await? {
+            Fired::Done => {}
+            Fired::Refused => return Ok(None),
             // Made in an earlier life of the cron job, which was deleted and registered anew.
-            Fired::JobExists => Ok(over(self.store.put_cron(Some(cron), &after, self.ids.nonce()).await?, Some(id))),
+            Fired::JobExists => return self.move_on(cron, due, &Progress::Known, schedule, now).await,
         }
+        after.revision += 1;
+        tracing::info!(cron = cron.name(), at_ms = due.at_ms, lateness_ms = now - due.at_ms, job_id = %id, "cron job fired");
+        if let Some(since_ms) = due.missed_since_ms {
+            tracing::warn!(
+                cron = cron.name(),
+                since_ms,
+                at_ms = due.at_ms,
+                "cron occurrences missed; the latest fired"
+            );
+        }
+        if after.backlog > BACKLOG_WARNING {
+            tracing::warn!(cron = cron.name(), waiting = after.backlog, "jobs of a cron job pile up");
+        }
+        if let Some((stored, cancelled)) = &cancelled {
+            tracing::info!(job_id = %cancelled.id, cron = cron.name(), "job cancelled by the next occurrence");
+            let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+            self.ended(cancelled, receipt).await;
+        }
+        self.send_after(ahead).await;
+        Ok(Some(Fire::Over { cron: Box::new(after), at_ms: due.at_ms, outcome: Outcome::Fired }))
     }
 
-    /// Sends the message of the next occurrence, if it comes soon enough for SQS and none has been sent: then it fires on
-    /// its second whatever ticks do.
-    pub(super) async fn wake_ahead(&self, cron: &mut Cron, now: i64) -> Result<()> {
-        let Some(at_ms) = cron.next_run_at.filter(|at| Some(*at) != cron.woken_for) else { return Ok(()) };
-        if at_ms - now > MAX_DELAY_MS {
-            return Ok(());
+    /// Sends the message of an occurrence to come, now that the cron job says so.
+    pub(super) async fn send_after(&self, ahead: Option<(JobRef, i64)>) {
+        if let Some((message, delay_s)) = ahead
+            && let Err(error) = self.send_ahead(&message, delay_s).await
+        {
+            tracing::warn!(job_id = %message.id, queue = message.queue, %error, "message of a cron job's next time not sent; the tick fires it");
         }
-        let template = &cron.definition.template;
-        self.send_ahead(
-            &occurrence(cron.name(), &template.job_type, &template.queue, at_ms),
-            (at_ms - now).max(0) / 1_000,
-        )
-        .await?;
-        cron.woken_for = Some(at_ms);
-        Ok(())
     }
+}
+
+/// The message of the next occurrence, if it comes soon enough for SQS and none has been sent; and notes it, which the
+/// caller then writes. Sent after that write, it lets the occurrence fire on its second, whatever ticks do.
+pub(super) fn message_ahead(cron: &mut Cron, now: i64) -> Option<(JobRef, i64)> {
+    let at_ms = cron.next_run_at.filter(|at| Some(*at) != cron.woken_for && at - now <= MAX_DELAY_MS)?;
+    cron.woken_for = Some(at_ms);
+    let template = &cron.definition.template;
+    let message = occurrence(cron.name(), &template.job_type, &template.queue, at_ms);
+    Some((message, (at_ms - now).max(0) / 1_000))
 }
 
 /// The message of an occurrence.
@@ -186,11 +242,7 @@ pub(super) fn occurrence(name: &str, job_type: &str, queue: &str, at_ms: i64) ->
     }
 }
 
-/// What a write without a job means; `None` when the cron job has changed.
-fn over(written: CronUpdated, job: Option<JobId>) -> Option<Fire> {
-    match written {
-        CronUpdated::Done(cron) => Some(Fire::Over { cron, job }),
-        CronUpdated::Refused(_) => None,
-        CronUpdated::Missing => Some(Fire::Gone),
-    }
+/// A cron job that a version with other rules, or another time zone database, has stored.
+fn unusable(cron: &Cron, error: &Error) -> Error {
+    Error::internal(format_args!("cron job {}: {error}", cron.name()))
 }

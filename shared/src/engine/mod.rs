@@ -30,7 +30,7 @@ mod see;
 mod tick;
 
 pub use ack::{Ack, Acked};
-pub use cron_list::CronPage;
+pub use cron_list::{CronPage, CronQuery};
 pub use cron_register::CronRegistered;
 pub use cron_tick::CronTicked;
 pub use dead_letters::{DeadLetterPage, DeadLetterQuery, Override};

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt};
 use super::Engine;
 use super::follow::{Wake, wake};
 use super::tick::{LOOKAHEAD_MS, Tick, TickBudget};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::store::DueEntry;
 use crate::transport::{JobRef, MAX_BATCH};
 
@@ -58,53 +58,59 @@ impl Engine {
 
     async fn promote_shard(&self, shard: u32, mut left: usize, tick: &Tick<'_>) -> (Promoted, Option<Error>) {
         let (mut done, mut failure) = (Promoted::default(), None);
+        let mut spare = left;
         let until = self.now_ms() + LOOKAHEAD_MS;
-        let mut page = Ok((Vec::new(), true));
-        let mut after = None;
+        let mut entries = Vec::new();
+        // Where the page after `entries` starts, if there is one.
+        let mut next = Some(None);
         for round in 0.. {
-            // The next page is asked for while this one is worked on.
-            let (entries, next) = match page {
-                Ok((entries, more)) => {
-                    let wanted = if more && (round == 0 || tick.has_time()) { left.min(PAGE) } else { 0 };
-                    done.more |= more && wanted == 0;
-                    (entries, wanted)
-                }
-                Err(error) => {
-                    failure = failure.or(Some(error));
-                    break;
-                }
-            };
-            if entries.is_empty() && next == 0 {
+            let has_budget = left > 0 && (round == 0 || tick.has_time());
+            if entries.is_empty() && !(has_budget && next.is_some()) {
+                done.more |= next.is_some();
                 break;
             }
-            left -= next;
-            after = entries.last().cloned().or(after);
+            // Kept where there is no budget now: jobs that fail give theirs back.
+            let start = if has_budget { next.take() } else { None };
+            // The next page is read while this one is worked on.
             let read = async {
-                if next == 0 {
-                    return Ok((Vec::new(), false));
-                }
-                let limit = i32::try_from(next).unwrap_or(i32::MAX);
-                let entries = self.store.due_before(shard, until, after.as_ref(), limit).await?;
-                let full = entries.len() >= next;
-                Ok((entries, full))
+                let Some(place) = start else { return Ok(None) };
+                let limit = i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX);
+                self.store.due_before(shard, until, place, limit).await.map(Some)
             };
             let (results, read) = join(self.promote_page(&entries, tick), read).await;
             for result in results {
                 match result {
-                    Ok(()) => done.sent += 1,
-                    Err(error) => {
+                    Sent::Done => done.sent += 1,
+                    Sent::Failed(reason) => {
                         done.failed += 1;
-                        failure = failure.or(Some(error));
+                        failure = failure.or(reason);
+                        // What a dead queue's jobs do not use is for the others behind them (I7), at most once over:
+                        // reading its backlog costs too.
+                        if spare > 0 {
+                            spare -= 1;
+                            left += 1;
+                        }
                     }
                 }
             }
-            page = read;
+            match read {
+                Ok(Some((page, place))) => {
+                    left -= page.len().min(left);
+                    entries = page;
+                    next = place.map(Some);
+                }
+                Ok(None) => entries.clear(),
+                Err(error) => {
+                    failure = failure.or(Some(error));
+                    break;
+                }
+            }
         }
         (done, failure)
     }
 
     /// Sends and takes out of the index what one query has answered.
-    async fn promote_page(&self, entries: &[DueEntry], tick: &Tick<'_>) -> Vec<Result<()>> {
+    async fn promote_page(&self, entries: &[DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
         let mut queues: BTreeMap<&str, Vec<&DueEntry>> = BTreeMap::new();
         for entry in entries {
             queues.entry(&entry.queue).or_default().push(entry);
@@ -117,10 +123,9 @@ impl Engine {
     }
 
     /// Sent before they leave the index: a crash in between sends them once more.
-    async fn promote_batch(&self, queue: &str, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Result<()>> {
+    async fn promote_batch(&self, queue: &str, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
         if tick.is_failing(queue) {
-            let error = Error::new(ErrorCode::BackendUnavailable, format!("Queue '{queue}' keeps failing."));
-            return entries.iter().map(|_| Err(error.clone())).collect();
+            return entries.iter().map(|_| Sent::Failed(None)).collect();
         }
         let now = self.now_ms();
         let messages: Vec<_> = entries
@@ -131,16 +136,14 @@ impl Engine {
                     // Not within the look-ahead.
                     Wake::DueIndex => crate::transport::MAX_DELAY_S,
                 };
-                (
-                    JobRef {
-                        id: entry.id.clone(),
-                        job_type: entry.job_type.clone(),
-                        queue: queue.to_owned(),
-                        due_at: Some(entry.due_at),
-                        wakes: None,
-                    },
-                    delay_s,
-                )
+                let job = JobRef {
+                    id: entry.id.clone(),
+                    job_type: entry.job_type.clone(),
+                    queue: queue.to_owned(),
+                    due_at: Some(entry.due_at),
+                    wakes: None,
+                };
+                (job, delay_s)
             })
             .collect();
         let sent = self.transport.send_batch(queue, &messages).await;
@@ -149,6 +152,18 @@ impl Engine {
             sent?;
             self.store.leave_due_index(entry).await
         });
-        join_all(leave).await
+        join_all(leave)
+            .await
+            .into_iter()
+            .map(|left| left.map_or_else(|error| Sent::Failed(Some(error)), |()| Sent::Done))
+            .collect()
     }
+}
+
+/// What became of an entry of the due index.
+enum Sent {
+    /// Its message is sent, and it has left.
+    Done,
+    /// It stays for the next tick; without an error where its queue fails all the time, so that it was not tried.
+    Failed(Option<Error>),
 }

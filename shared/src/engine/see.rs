@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::fetch::SOON_MS;
-use super::fire::Fire;
+use super::fire::{Fire, Outcome};
 use super::follow::MAX_DELAY_MS;
 use super::{Engine, Fetch, MAX_RACES};
-use crate::cron::job_id;
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
 use crate::store::{ClaimRequest, Updated};
@@ -46,8 +45,6 @@ enum Woken {
     Seen(Seen),
     /// The occurrence is over: its job is there, if it made one.
     Over,
-    /// There is no such cron job; a job that it made may be there.
-    NoCron,
 }
 
 /// A fetch, as its messages see it.
@@ -122,12 +119,8 @@ impl Sight<'_> {
                 claimed = self.try_claim(&id, &message, &request).await?;
             }
             if matches!(claimed, Updated::Missing) {
-                // The occurrence made no job, or its job is forgotten; or the cron job is about to be registered, for the
-                // message is sent first.
-                return match woken {
-                    Some(Woken::NoCron) => self.orphan(&message).await,
-                    _ => self.delete(&message).await,
-                };
+                // The occurrence is over and made no job, or its job is forgotten, or the cron job is deleted.
+                return self.delete(&message).await;
             }
         } else if matches!(claimed, Updated::Missing) && self.is_new(&message) {
             // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
@@ -167,20 +160,28 @@ impl Sight<'_> {
         if time.at_ms > engine.now_ms() {
             return self.not_yet(message.clone(), time.at_ms).await.map(Woken::Seen);
         }
-        let Some(cron) = engine.store.get_cron(&time.name).await? else { return Ok(Woken::NoCron) };
+        let Some(cron) = engine.store.get_cron(&time.name).await? else { return Ok(Woken::Over) };
         match cron.next_run_at {
             // An earlier occurrence has not fired yet, and this one must not before it.
             Some(next) if next < time.at_ms => self.put_back(message, PUT_BACK_S).await.map(Woken::Seen),
             Some(next) if next == time.at_ms => {
                 if cron.definition.template.queue != message.line.queue {
-                    // It was moved to another queue, and has a message there.
+                    // It was moved to another queue, and has a message there or fires by the tick.
                     return self.delete(message).await.map(Woken::Seen);
                 }
-                match engine.fire(cron).await? {
-                    // Where several occurrences were missed, the latest fires, which is not this message's.
-                    Fire::Over { job: Some(job), .. } if job == job_id(&time.name, time.at_ms) => Ok(Woken::Over),
-                    Fire::NotDue => Ok(Woken::Over),
-                    Fire::Over { .. } | Fire::Gone => self.delete(message).await.map(Woken::Seen),
+                match engine.fire(cron, Some(time.at_ms)).await {
+                    Ok(Fire::Over { at_ms, outcome: Outcome::Skipped, .. }) if at_ms == time.at_ms => {
+                        self.delete(message).await.map(Woken::Seen)
+                    }
+                    // What fired may be another occurrence than this message's, which somebody else fired: the claim tells.
+                    Ok(Fire::Over { .. } | Fire::NotDue | Fire::Gone) => Ok(Woken::Over),
+                    Ok(Fire::Raced) => self.put_back(message, PUT_BACK_S).await.map(Woken::Seen),
+                    Err(error) if error.code == ErrorCode::InternalError => {
+                        // It cannot fire until somebody mends it, and must not keep others' jobs back (I7).
+                        let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
+                        self.put_back(message, rest_s).await.map(Woken::Seen)
+                    }
+                    Err(error) => Err(error),
                 }
             }
             _ => Ok(Woken::Over),
@@ -235,7 +236,7 @@ impl Sight<'_> {
             }
             let now = engine.now_ms();
             let mut waiting = Cow::Borrowed(&stored);
-            if let Some(on) = &stored.waits_for {
+            if let Some(on) = stored.waits_for.as_ref().filter(|_| settle(&stored, now).state == State::Available) {
                 if let Some(rest_s) = self.rest_behind(on, now).await? {
                     return self.put_back(&message, rest_s).await;
                 }
@@ -273,15 +274,20 @@ impl Sight<'_> {
     }
 
     /// How long a job rests that waits for another one, s; `None` once that has ended. The end sends a message of its own,
-    /// unless it is the clock that ends it.
+    /// unless it is the clock that ends it: then it is written down here, before the next one starts.
     async fn rest_behind(&self, on: &JobId, now: i64) -> Result<Option<i64>> {
-        let Some(previous) = self.engine.store.get_job(on).await? else { return Ok(None) };
-        let previous = settle(&previous, now);
-        if previous.state.is_terminal() {
+        let Some(previous) = self.engine.last_that_ran(on, now).await? else { return Ok(None) };
+        let current = settle(&previous, now);
+        if current.state.is_terminal() {
+            if !previous.state.is_terminal()
+                && let Updated::Done(ended) = self.engine.replace(&previous, &current).await?
+            {
+                self.engine.ended(&ended, None).await;
+            }
             return Ok(None);
         }
-        let wakes_in_ms = previous.wakes_at_ms().map_or(i64::MAX, |at| at - now);
-        Ok(Some((wakes_in_ms / 1_000).clamp(PUT_BACK_S, MAX_BEHIND_S)))
+        let lease_s = current.lease.as_ref().map_or(MAX_BEHIND_S, |lease| (lease.ends_at_ms() - now) / 1_000);
+        Ok(Some(lease_s.clamp(PUT_BACK_S, MAX_BEHIND_S)))
     }
 
     /// Kept in hand for a second at most, else put back. Never deleted: it may be the only message that the job has.

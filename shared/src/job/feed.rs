@@ -59,7 +59,8 @@ pub fn events(job: &Job) -> Vec<JobEvent> {
     if let Some(origin) = &job.cron {
         let due = super::format_ms(origin.at_ms);
         let data = json!({
-            "cron_name": origin.name, "cron_expr": origin.expression, "scheduled_at": due, "scheduled_time": due,
+            "cron_name": origin.name, "cron_expr": origin.expression, "cron_expression": origin.expression,
+            "timezone": origin.timezone, "run_count": origin.run, "scheduled_at": due, "scheduled_time": due,
             "actual_time": super::format_ms(job.created_at),
         });
         add("cron.triggered", job.created_at, 0, data);
@@ -114,12 +115,14 @@ pub fn events(job: &Job) -> Vec<JobEvent> {
 #[must_use]
 pub fn skips(cron: &Cron, now_ms: i64) -> Vec<JobEvent> {
     let definition = &cron.definition;
-    let past = cron.skips.iter().filter(|skip| skip.at_ms <= now_ms);
-    past.map(|skip| {
+    // Told when it was found out, or a reader who has got further than its nominal time would miss it.
+    let past = cron.skips.iter().map(|skip| (skip, skip.noted_ms.max(skip.at_ms))).filter(|(_, told)| *told <= now_ms);
+    past.map(|(skip, at_ms)| {
         let (kind, due) = ("cron.skipped", super::format_ms(skip.at_ms));
         let mut data = Map::from_iter([
             ("cron_name".to_owned(), json!(definition.name)),
             ("cron_expr".to_owned(), json!(definition.expression)),
+            ("cron_expression".to_owned(), json!(definition.expression)),
             ("timezone".to_owned(), json!(definition.timezone)),
             ("job_type".to_owned(), json!(definition.template.job_type)),
             ("queue".to_owned(), json!(definition.template.queue)),
@@ -129,9 +132,10 @@ pub fn skips(cron: &Cron, now_ms: i64) -> Vec<JobEvent> {
         ]);
         if let Some(job) = &skip.job {
             data.insert("existing_job_id".to_owned(), json!(job));
+            data.insert("active_job_id".to_owned(), json!(job));
         }
-        let id = event_id(&definition.name, kind, skip.at_ms, skip.reason as u32);
-        JobEvent { id, kind, at_ms: skip.at_ms, subject: definition.name.clone(), data }
+        let id = event_id(&format!("{} {}", definition.name, skip.at_ms), kind, at_ms, skip.reason as u32);
+        JobEvent { id, kind, at_ms, subject: definition.name.clone(), data }
     })
     .collect()
 }

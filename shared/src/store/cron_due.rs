@@ -1,4 +1,5 @@
 use super::attr::{get_n, n, s, take_s};
+use super::due::Place;
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
@@ -19,7 +20,8 @@ pub struct CronDueEntry {
 }
 
 impl Store {
-    /// The first `limit` cron jobs of one shard after `after` whose next occurrence is at `until_ms` or before.
+    /// The first `limit` cron jobs of one shard after `after` whose next occurrence is at `until_ms` or before; and where the
+    /// next page starts, if there may be one.
     ///
     /// # Errors
     /// The AWS error.
@@ -27,15 +29,9 @@ impl Store {
         &self,
         shard: u32,
         until_ms: i64,
-        after: Option<&CronDueEntry>,
+        after: Option<Place>,
         limit: i32,
-    ) -> Result<Vec<CronDueEntry>> {
-        let start = after.map(|entry| {
-            let mut key = keys::cron(&entry.name);
-            key.insert("dup".to_owned(), s(keys::cron_pk(shard)));
-            key.insert("dus".to_owned(), n(entry.next_run_at));
-            key
-        });
+    ) -> Result<(Vec<CronDueEntry>, Option<Place>)> {
         let answer = self
             .client
             .query()
@@ -44,11 +40,12 @@ impl Store {
             .key_condition_expression("dup = :partition AND dus <= :until")
             .expression_attribute_values(":partition", s(keys::cron_pk(shard)))
             .expression_attribute_values(":until", n(until_ms))
-            .set_exclusive_start_key(start)
+            .set_exclusive_start_key(after.map(|Place(key)| key))
             .limit(limit)
             .send()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
+        let next = answer.last_evaluated_key.map(Place);
         let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
             let next_run_at = get_n(&item, "dus")?;
             Some(CronDueEntry {
@@ -59,6 +56,6 @@ impl Store {
                 next_run_at,
             })
         });
-        Ok(entries.collect())
+        Ok((entries.collect(), next))
     }
 }

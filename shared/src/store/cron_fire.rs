@@ -21,6 +21,8 @@ pub struct Firing<'a> {
     pub job: &'a Job,
     /// The job that it waits for, which is to know of it.
     pub behind: Option<&'a Job>,
+    /// The job that it takes the place of: as it was read, and cancelled.
+    pub cancel: Option<(&'a Job, &'a Job)>,
 }
 
 /// How a firing ended.
@@ -28,7 +30,7 @@ pub struct Firing<'a> {
 pub enum Fired {
     /// The job is made, and the cron job has moved on.
     Done,
-    /// The cron job, or the job that was to be waited for, has changed since it was read; nothing is written.
+    /// The cron job, or the job before, has changed since it was read; nothing is written.
     Refused,
     /// A job of that id exists, so the occurrence has made its job in an earlier life of the cron job; nothing is written.
     JobExists,
@@ -36,12 +38,12 @@ pub enum Fired {
 
 impl Store {
     /// Fires an occurrence in one transaction: the cron job moves on if it is as it was read, the job is made if it is not
-    /// there, and the job that it waits for learns of it. `nonce` marks this call for the SDK's retries.
+    /// there, and the job before learns of it or is cancelled. `nonce` marks this call for the SDK's retries.
     ///
     /// # Errors
     /// The AWS error; the transaction may have taken effect as a whole.
     pub async fn fire_cron(&self, firing: Firing<'_>, nonce: u64) -> Result<Fired> {
-        let Firing { old, new, job, behind } = firing;
+        let Firing { old, new, job, behind, cancel } = firing;
         let mut new = new.clone();
         new.revision = old.revision + 1;
         new.nonce = Some(nonce);
@@ -68,6 +70,10 @@ impl Store {
                 .expression_attribute_values(":one", n(1))
                 .expression_attribute_values(":revision", n(behind.revision));
             actions.push(TransactWriteItem::builder().update(learns.build().map_err(Error::internal)?).build());
+        }
+        if let Some((stored, cancelled)) = cancel {
+            let update = self.transact_replace(stored, cancelled, nonce)?;
+            actions.push(TransactWriteItem::builder().update(update).build());
         }
         let sent = self
             .client

@@ -127,7 +127,7 @@ pub(super) fn cron_of(mut item: Item) -> Result<Cron> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::cron::{Due, Progress, job_id};
+    use crate::cron::{Due, Progress, Registration, job_id};
     use crate::ids::Ids;
     use crate::json::Fields;
 
@@ -148,7 +148,8 @@ mod tests {
                 "description":"d","job_template":{"type":"t","args":[1.10],"options":{"queue":"q"}}}"#,
         ] {
             let (definition, schedule) =
-                Definition::parse(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap();
+                Registration::parse(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap();
+            let definition = definition.created();
             let next = definition.enabled.then_some(NOW + 5);
             let mut cron = Cron::new(definition, next, NOW);
             same(&cron);
@@ -157,15 +158,16 @@ mod tests {
             same(&cron);
             let due = Due { at_ms: NOW, as_of_ms: NOW, missed_since_ms: Some(NOW - 9) };
             let fired = Progress::Fired { job: job_id("a", NOW), behind: true };
-            same(&cron.after(&due, &fired, &schedule));
-            same(&cron.after(&due, &Progress::Skipped(job_id("a", 1)), &schedule));
+            same(&cron.after(&due, &fired, &schedule, NOW));
+            same(&cron.after(&due, &Progress::Skipped(job_id("a", 1)), &schedule, NOW));
         }
     }
 
     #[test]
     fn only_what_fires_is_in_the_due_index() {
         let body = br#"{"name":"a","cron":"@hourly","type":"t"}"#;
-        let (definition, _) = Definition::parse(Fields::from_body(body).unwrap(), NOW, &Ids::new()).unwrap();
+        let (registration, _) = Registration::parse(Fields::from_body(body).unwrap(), NOW, &Ids::new()).unwrap();
+        let definition = registration.created();
         assert!(item_of(&Cron::new(definition.clone(), Some(5), NOW)).unwrap().contains_key("dup"));
         assert!(!item_of(&Cron::new(definition, None, NOW)).unwrap().contains_key("dup"));
     }

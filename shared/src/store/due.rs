@@ -17,6 +17,10 @@ pub struct DueEntry {
     pub due_at: i64,
 }
 
+/// A place in an index, after which the next page starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place(pub(super) keys::Key);
+
 impl Store {
     /// Shards of the due index.
     #[must_use]
@@ -24,7 +28,8 @@ impl Store {
         self.shards
     }
 
-    /// The first `limit` jobs of one shard after `after` that are due at `until_ms` or before, earliest first.
+    /// The first `limit` jobs of one shard after `after` that are due at `until_ms` or before, earliest first; and where the
+    /// next page starts, if there may be one.
     ///
     /// # Errors
     /// The AWS error.
@@ -32,15 +37,9 @@ impl Store {
         &self,
         shard: u32,
         until_ms: i64,
-        after: Option<&DueEntry>,
+        after: Option<Place>,
         limit: i32,
-    ) -> Result<Vec<DueEntry>> {
-        let start = after.map(|entry| {
-            let mut key = keys::job(&entry.id);
-            key.insert("dup".to_owned(), s(keys::due(shard)));
-            key.insert("dus".to_owned(), n(entry.due_at));
-            key
-        });
+    ) -> Result<(Vec<DueEntry>, Option<Place>)> {
         let answer = self
             .client
             .query()
@@ -49,11 +48,12 @@ impl Store {
             .key_condition_expression("dup = :partition AND dus <= :until")
             .expression_attribute_values(":partition", s(keys::due(shard)))
             .expression_attribute_values(":until", n(until_ms))
-            .set_exclusive_start_key(start)
+            .set_exclusive_start_key(after.map(|Place(key)| key))
             .limit(limit)
             .send()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
+        let next = answer.last_evaluated_key.map(Place);
         let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
             Some(DueEntry {
                 id: keys::job_of_pk(&take_s(&mut item, "pk")?)?,
@@ -62,7 +62,7 @@ impl Store {
                 due_at: get_n(&item, "dus")?,
             })
         });
-        Ok(entries.collect())
+        Ok((entries.collect(), next))
     }
 
     /// Takes a job out of the due index once its message is sent; a job that has moved on is left as it is.

@@ -1,10 +1,15 @@
-use aws_sdk_dynamodb::types::ReturnValue;
+use std::collections::HashMap;
 
-use super::attr::{Item, n, size};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, Update};
+
+use super::attr::{n, size};
 use super::update::{self, Updated};
-use super::{MAX_ITEM_BYTES, Store};
+use super::{MAX_ITEM_BYTES, Store, keys};
 use crate::error::{Error, Result};
 use crate::job::Job;
+
+/// The job is as it was read.
+const UNCHANGED: &str = "r = :old_revision";
 
 impl Store {
     /// Writes what a step computed from a read: one update of what differs, conditional on the revision read.
@@ -15,21 +20,13 @@ impl Store {
     /// # Errors
     /// The AWS error; the update may have taken effect.
     pub async fn replace_job(&self, old: &Job, new: &Job, nonce: u64) -> Result<Updated> {
-        let mut new = new.clone();
-        new.revision = old.revision + 1;
-        new.nonce = Some(nonce);
-        let before = self.item_of(old)?;
-        let mut after = self.item_of(&new)?;
-        while size(&after) > MAX_ITEM_BYTES {
-            if !new.forget_oldest_error() {
-                return Ok(Updated::TooLarge);
-            }
-            after = self.item_of(&new)?;
-        }
+        let Some(change) = self.difference(old, new, nonce)? else { return Ok(Updated::TooLarge) };
         let update = self
-            .difference(old, &before, &after)?
-            .condition_expression("r = :old_revision")
-            .expression_attribute_values(":old_revision", n(old.revision));
+            .update(&old.id)
+            .update_expression(change.expression)
+            .set_expression_attribute_names(Some(change.names))
+            .set_expression_attribute_values(Some(change.values))
+            .condition_expression(UNCHANGED);
         Ok(match update::send(update, ReturnValue::AllNew).await? {
             // An SDK retry of an update that took effect meets its own result.
             Updated::Refused(found) if found.nonce == Some(nonce) => Updated::Done(found),
@@ -37,34 +34,65 @@ impl Store {
         })
     }
 
-    fn difference(
-        &self,
-        job: &Job,
-        before: &Item,
-        after: &Item,
-    ) -> Result<aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder> {
-        let mut update = self.update(&job.id);
+    /// The same as a part of a transaction.
+    ///
+    /// # Errors
+    /// `internal_error` when the item has no room for it.
+    pub(super) fn transact_replace(&self, old: &Job, new: &Job, nonce: u64) -> Result<Update> {
+        let change = self
+            .difference(old, new, nonce)?
+            .ok_or_else(|| Error::internal(format_args!("job {}: a change that does not fit", old.id)))?;
+        Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::job(&old.id)))
+            .update_expression(change.expression)
+            .set_expression_attribute_names(Some(change.names))
+            .set_expression_attribute_values(Some(change.values))
+            .condition_expression(UNCHANGED)
+            .build()
+            .map_err(Error::internal)
+    }
+
+    /// What has to be written; `None` when the item has no room for it.
+    fn difference(&self, old: &Job, new: &Job, nonce: u64) -> Result<Option<Difference>> {
+        let mut new = new.clone();
+        new.revision = old.revision + 1;
+        new.nonce = Some(nonce);
+        let before = self.item_of(old)?;
+        let mut after = self.item_of(&new)?;
+        while size(&after) > MAX_ITEM_BYTES {
+            if !new.forget_oldest_error() {
+                return Ok(None);
+            }
+            after = self.item_of(&new)?;
+        }
         let (mut set, mut remove) = (Vec::new(), Vec::new());
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            remove.push(format!("#{name}"));
+            names.insert(format!("#{name}"), name.clone());
+        }
+        // The revision differs always, so there is something to set.
         for (name, value) in after {
-            if before.get(name) == Some(value) {
+            if before.get(&name) == Some(&value) {
                 continue;
             }
             set.push(format!("#{name} = :{name}"));
-            update = update
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), value.clone());
-        }
-        for name in before.keys().filter(|name| !after.contains_key(*name)) {
-            remove.push(format!("#{name}"));
-            update = update.expression_attribute_names(format!("#{name}"), name);
-        }
-        if set.is_empty() {
-            return Err(Error::internal(format_args!("job {}: a change that changes nothing", job.id)));
+            values.insert(format!(":{name}"), value);
+            names.insert(format!("#{name}"), name);
         }
         let mut expression = format!("SET {}", set.join(", "));
         if !remove.is_empty() {
             expression.push_str(&format!(" REMOVE {}", remove.join(", ")));
         }
-        Ok(update.update_expression(expression))
+        values.insert(":old_revision".to_owned(), n(old.revision));
+        Ok(Some(Difference { expression, names, values }))
     }
+}
+
+/// An update expression and what it names.
+struct Difference {
+    expression: String,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
 }

@@ -151,7 +151,7 @@ impl Scenario<'_> {
         let store = self.stack.engine.store();
         let mut due = Vec::new();
         for shard in 0..store.due_shards() {
-            due.extend(store.due_before(shard, i64::MAX / 2, None, 1).await.unwrap());
+            due.extend(store.due_before(shard, i64::MAX / 2, None, 1).await.unwrap().0);
         }
         due.into_iter().map(|entry| entry.due_at).min()
     }
