@@ -73,14 +73,14 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("health", 1.0, 1.0, 0.0),
     // Issue: "at most 0.15 SQS calls per job by batching, at most 2 WCU per job": 200 jobs due at once.
     listed("promote", 1.05, 0.15, 2.0),
-    // A read, the message of the next occurrence, a put that enters the due index.
+    // A read, a put that enters the due index, the message of the next occurrence.
     listed("cron_register", 2.0, 1.0, 2.0),
     listed("cron_register_same", 1.0, 0.0, 0.0),
-    // The receive, reads of the cron job and of the job before, the message of the next occurrence, the transaction (2 for
-    // the cron job, 2 for its place in the due index, 2 for the job, 1 for its place in the listing), and the claim.
+    // The receive, reads of the cron job and of the job before, the transaction (2 for the cron job, 2 for its place in the
+    // due index, 2 for the job, 1 for its place in the listing), the message of the next occurrence, and the claim.
     listed("cron_fire_by_fetch", 4.0, 2.0, 8.0),
-    // The tick's own five calls, the message of the next occurrence and the transaction.
-    listed("cron_fire_by_tick", 6.0, 1.0, 7.0),
+    // The tick's own five calls, the message of the job, the transaction, and the message of the next occurrence.
+    listed("cron_fire_by_tick", 6.0, 2.0, 7.0),
     listed("cron_skip", 7.0, 1.0, 3.0),
     // Issue: "an idle month: at most 20 calls a minute in all".
     listed("tick_scheduler_idle", 7.0, 4.0, 1.0),
