@@ -3,6 +3,7 @@
 //! * [`job`]: pure. The envelope, its validation, the state machine ([`job::step`]) and the clock-driven
 //!   view of a job ([`job::settle`]). Knows nothing of AWS, async or the wall clock.
 //! * [`cron`]: pure as well. Schedules, time zones, and what is to happen at one of their times.
+//! * [`queue`]: pure. Pauses, priority tiers.
 //! * [`store`]: DynamoDB, the truth. Every state change is one conditional write.
 //! * [`transport`]: SQS, the continuation. One message per live job says who looks next.
 //! * [`engine`]: one operation per file, written against the two.
@@ -17,6 +18,7 @@ pub mod error;
 pub mod ids;
 pub mod job;
 pub mod json;
+pub mod queue;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

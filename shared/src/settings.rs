@@ -11,6 +11,8 @@ pub struct Settings {
     pub table: String,
     /// `SQS_QUEUE_PREFIX`: what every SQS queue's name starts with; 1 to 20 letters, digits, `_` or `-`.
     pub queue_prefix: String,
+    /// `SQS_USE_FIFO`: whether the SQS queues are FIFO queues. Not to be changed while there are jobs.
+    pub fifo: bool,
     /// `OJS_VISIBILITY_TIMEOUT_SECONDS`: a lease's length where neither fetch nor job says, 1 to 43,200 s.
     pub visibility_timeout_ms: i64,
     /// `OJS_FETCH_WAIT_SECONDS`: how long a fetch that found nothing asks once more with a long poll, 0 to 20 s.
@@ -34,6 +36,7 @@ impl Default for Settings {
         Self {
             table: "ojs-jobs".to_owned(),
             queue_prefix: "ojs".to_owned(),
+            fifo: false,
             visibility_timeout_ms: 1_800_000,
             fetch_wait: Duration::ZERO,
             retention: Retention { completed_s: 7 * 86_400, discarded_s: 30 * 86_400 },
@@ -72,12 +75,6 @@ impl Settings {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let env = Env { lookup: &|name| lookup(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()) };
         let defaults = Self::default();
-        if env.flag("SQS_USE_FIFO", false)? {
-            return Err(SettingsError {
-                variable: "SQS_USE_FIFO",
-                problem: "FIFO queues are not supported by this version; unset it to use standard queues".to_owned(),
-            });
-        }
         let table = env.text("DYNAMODB_TABLE").unwrap_or(defaults.table);
         let table_ok = (3..=255).contains(&table.len())
             && table.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
@@ -103,6 +100,7 @@ impl Settings {
         Ok(Self {
             table,
             queue_prefix,
+            fifo: env.flag("SQS_USE_FIFO", false)?,
             visibility_timeout_ms,
             fetch_wait: Duration::from_secs(env.number("OJS_FETCH_WAIT_SECONDS", 0, 20)?.unwrap_or(0).unsigned_abs()),
             retention: Retention {
@@ -180,7 +178,6 @@ mod tests {
     #[test]
     fn bad_values_name_their_variable() {
         for (name, value) in [
-            ("SQS_USE_FIFO", "true"),
             ("SQS_USE_FIFO", "maybe"),
             ("DYNAMODB_TABLE", "a b"),
             ("SQS_QUEUE_PREFIX", "äöü"),

@@ -731,7 +731,8 @@ async fn jobs_that_wait_for_each_other_rest_and_never_run_side_by_side() {
         assert!(ask().await.is_empty());
     }
     let calls = wire.take_calls();
-    let looks = calls.iter().filter(|call| call.action != "ReceiveMessage").count();
+    // The queue's state and a receive are what every fetch takes.
+    let looks = calls.iter().filter(|call| !matches!(call.action.as_str(), "ReceiveMessage" | "BatchGetItem")).count();
     assert!(looks <= 5 * 2 * 6, "{looks} calls");
     // One that is cancelled while it waits lets nobody past the one that runs.
     let id = |minute: i64| job_id("ordered", START_MS + minute * MINUTE);

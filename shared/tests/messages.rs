@@ -193,7 +193,8 @@ async fn a_lost_receive_hides_jobs_for_a_minute_and_not_for_the_lease() {
     let stack = TestStack::start().await;
     stack.enqueue(json!({})).await;
     let (engine, wire) = stack.instance(3).await;
-    wire.disturb(Plan { at: 1, fault: Fault::LostAnswer, then: Then::Continue });
+    // The queue's state, look-up, receive.
+    wire.disturb(Plan { at: 2, fault: Fault::LostAnswer, then: Then::Continue });
     assert!(engine.fetch(fetch(&["default"], None)).await.unwrap().is_empty());
     assert!(seconds_until_fetched(&stack, "default").await <= 60);
     stack.stop().await;
@@ -221,8 +222,8 @@ async fn a_claim_whose_answer_is_lost_is_found_again() {
     let stack = TestStack::start().await;
     stack.enqueue(json!({})).await;
     let (engine, wire) = stack.instance(1).await;
-    // Look-up, receive, claim.
-    wire.disturb(Plan { at: 2, fault: Fault::LostAnswer, then: Then::Continue });
+    // The queue's state, look-up, receive, claim.
+    wire.disturb(Plan { at: 3, fault: Fault::LostAnswer, then: Then::Continue });
     let jobs = engine.fetch(fetch(&["default"], None)).await.unwrap();
     assert_eq!((jobs.len(), jobs[0].attempt), (1, 1));
     stack.stop().await;
@@ -234,7 +235,8 @@ async fn a_queue_that_fails_does_not_keep_the_others_back() {
     for queue in ["bad", "good"] {
         stack.enqueue(json!({"queue": queue})).await;
     }
-    for at in [0, 1, 2] {
+    // Look-up, receive, claim.
+    for at in [1, 2, 3] {
         let (engine, wire) = stack.instance(1).await;
         wire.disturb(Plan { at, fault: Fault::Unavailable, then: Then::Continue });
         let jobs = engine.fetch(fetch(&["bad", "good"], Some(1_000))).await.unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ojs_core::engine::{Fetch, TickBudget};
 use ojs_core::job::State;
+use ojs_core::transport::{JobRef, Line};
 use ojs_core::{Engine, JobId, Settings};
 use ojs_emulators::SqsFaults;
 use ojs_testkit::TestStack;
@@ -229,14 +230,8 @@ async fn a_cancelled_job_whose_tick_is_under_way_is_not_run() {
     }
     let entry = found.remove(0);
     stack.engine.cancel(&id).await.unwrap();
-    let stale = ojs_core::transport::JobRef {
-        id: entry.id.clone(),
-        job_type: entry.job_type.clone(),
-        queue: entry.queue.clone(),
-        due_at: None,
-        wakes: None,
-    };
-    assert!(stack.engine.transport().send_batch("default", &[(stale, 30)]).await.remove(0).is_ok());
+    let stale = JobRef { due_at: None, ..entry.job.clone() };
+    assert!(stack.engine.transport().send_batch(&Line::jobs("default"), &[(stale, 30)]).await.remove(0).is_ok());
     stack.engine.store().leave_due_index(&entry).await.unwrap();
     stack.clock.advance_ms(31_000);
     assert!(stack.fetch("w", 1).await.is_empty());

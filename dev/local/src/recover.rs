@@ -34,7 +34,7 @@ pub(crate) async fn send_again(engine: &Engine, dynamodb: &Client) -> Result<usi
         for job in engine.store().get_jobs(&ids).await? {
             // What is in the due index comes back by the tick.
             if !job.in_due_index {
-                engine.transport().send(&JobRef::to(&job), delay_s(&job, engine.now_ms())).await?;
+                engine.send(&JobRef::to(&job), delay_s(&job, engine.now_ms())).await?;
                 sent += 1;
             }
         }

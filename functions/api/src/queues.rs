@@ -3,9 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use ojs_core::job::{format_ms, queue_name};
+use ojs_core::queue::QueueState;
 use serde_json::{Value, json};
 
+use crate::body::OptionalJsonBody;
 use crate::page;
+use crate::path::PathId;
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::reply;
@@ -22,8 +25,53 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
     let queues: Vec<Value> = page
         .queues
         .iter()
-        .map(|queue| json!({"name": queue.name, "status": "active", "created_at": format_ms(queue.created_at)}))
+        .map(|queue| {
+            let paused = queue.paused_at.is_some();
+            json!({
+                "name": queue.name, "status": if paused { "paused" } else { "active" }, "paused": paused,
+                "created_at": format_ms(queue.created_at),
+            })
+        })
         .collect();
     let next = page.next.and_then(|name| page::cursor(KIND, &name));
     Ok(reply::ok(&json!({"queues": queues, "pagination": page::pagination(limit, next)})))
+}
+
+pub(crate) async fn pause(
+    State(api): State<Api>,
+    PathId(name): PathId,
+    OptionalJsonBody(_): OptionalJsonBody,
+) -> Result<Response, Problem> {
+    let name = queue_name("queue", name)?;
+    let state = api.engine.pause_queue(&name).await?;
+    Ok(status(&name, &state))
+}
+
+pub(crate) async fn resume(
+    State(api): State<Api>,
+    PathId(name): PathId,
+    OptionalJsonBody(_): OptionalJsonBody,
+) -> Result<Response, Problem> {
+    let name = queue_name("queue", name)?;
+    let state = api.engine.resume_queue(&name).await?;
+    Ok(status(&name, &state))
+}
+
+/// As the suites and the OpenAPI document have it, and beside that as the HTTP binding's examples do.
+fn status(name: &str, state: &QueueState) -> Response {
+    let mut queue = json!({"name": name, "paused": state.paused_at.is_some()});
+    let mut answer = json!({});
+    let at = |ms: Option<i64>| ms.map(|ms| Value::String(format_ms(ms)));
+    let times = match state.paused_at {
+        Some(_) => ("paused_at", at(state.paused_at)),
+        None => ("resumed_at", at(state.resumed_at)),
+    };
+    for object in [&mut queue, &mut answer] {
+        object["status"] = Value::String(state.status().to_owned());
+        if let (name, Some(time)) = &times {
+            object[*name] = time.clone();
+        }
+    }
+    answer["queue"] = queue;
+    reply::ok(&answer)
 }

@@ -39,6 +39,8 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/cron", get(cron::list).post(cron::register))
         .route("/ojs/v1/cron/{id}", get(cron::show).patch(cron::toggle).delete(cron::delete))
         .route("/ojs/v1/queues", get(queues::list))
+        .route("/ojs/v1/queues/{id}/pause", post(queues::pause))
+        .route("/ojs/v1/queues/{id}/resume", post(queues::resume))
         .route("/ojs/v1/events", get(events::list));
     layers::around(routes.merge(more), api)
 }

@@ -890,10 +890,15 @@ async fn query_parameters() {
         rows.push(Row::parameter(format!("{EVENTS}?queues={queue}"), "queues"));
         rows.push(Row::parameter(format!("{EVENTS}?queues=default,{queue}"), "queues"));
     }
+    for queue in ["Default", "my_queue", "-a", "a%20b", "%C3%A9", "%ff", &long] {
+        for verb in ["pause", "resume"] {
+            rows.push(Row::field(&format!("{QUEUES}/{queue}/{verb}"), "{}", "queue"));
+        }
+    }
     for limit in ["0", "-1", "1001", "x", "1.5", "99999999999999999999999"] {
         rows.push(Row::parameter(format!("{EVENTS}?limit={limit}"), "limit"));
     }
-    for types in ["job", "job.unknown", "job.completed,job.unknown", "JOB.COMPLETED", "queue.paused", "%ff"] {
+    for types in ["job", "job.unknown", "job.completed,job.unknown", "JOB.COMPLETED", "queue.created", "%ff"] {
         rows.push(Row::parameter(format!("{EVENTS}?types={types}"), "types"));
     }
     for after in ["x", NOBODY, "evt_x", "evt_", "EVT_019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f", "%00"] {
@@ -937,7 +942,7 @@ async fn routes_and_methods() {
     let job = job_path(NOBODY);
     let (activate, dead, retry) =
         (format!("{job}/activate"), format!("{DEAD}/{NOBODY}"), format!("{DEAD}/{NOBODY}/retry"));
-    let routes: [(&str, &[&str]); 16] = [
+    let routes: [(&str, &[&str]); 18] = [
         ("/ojs/manifest", &["GET", "HEAD"]),
         ("/ojs/v1/health", &["GET", "HEAD"]),
         (JOBS, &["POST"]),
@@ -951,6 +956,8 @@ async fn routes_and_methods() {
         (&dead, &["DELETE"]),
         (&retry, &["POST"]),
         (QUEUES, &["GET", "HEAD"]),
+        ("/ojs/v1/queues/a/pause", &["POST"]),
+        ("/ojs/v1/queues/a/resume", &["POST"]),
         (EVENTS, &["GET", "HEAD"]),
         (CRON, &["GET", "HEAD", "POST"]),
         ("/ojs/v1/cron/a", &["GET", "HEAD", "DELETE", "PATCH"]),

@@ -70,9 +70,9 @@ async fn a_queue_is_there_from_its_first_job_on() {
     let later = app.time(0);
     let answer = app.get(QUEUES).await;
     let wanted = json!([
-        {"name": "first", "status": "active", "created_at": at},
-        {"name": "pending", "status": "active", "created_at": later},
-        {"name": "scheduled", "status": "active", "created_at": later},
+        {"name": "first", "status": "active", "paused": false, "created_at": at},
+        {"name": "pending", "status": "active", "paused": false, "created_at": later},
+        {"name": "scheduled", "status": "active", "paused": false, "created_at": later},
     ]);
     assert_eq!(
         (&answer.body["queues"], &answer.body["pagination"]),
@@ -83,5 +83,34 @@ async fn a_queue_is_there_from_its_first_job_on() {
     let other = app.stack.http_on(&engine, ojs_api::auth::ApiKeys::open());
     other.call("POST", JOBS, Some(json!({"type": "a", "args": [], "options": {"queue": "first"}}))).await;
     assert_eq!(other.call("GET", QUEUES, None).await.body["queues"], wanted);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_and_resumed() {
+    let app = App::start().await;
+    let first = app.time(0);
+    let paused = app.done(&format!("{QUEUES}/mail/pause"), json!({})).await;
+    let queue = json!({"name": "mail", "paused": true, "status": "paused", "paused_at": first});
+    assert_eq!(paused, json!({"queue": queue, "status": "paused", "paused_at": first}));
+    app.advance(1_000);
+    // A second pause is none; a body is not needed.
+    assert_eq!(app.call("POST", &format!("{QUEUES}/mail/pause"), None).await.body, paused);
+    let id = app.enqueue(json!({"queue": "mail"})).await;
+    assert_eq!(app.fetched(json!({"queues": ["mail"]})).await, Vec::<serde_json::Value>::new());
+    let listed = app.get(QUEUES).await.body["queues"].clone();
+    assert_eq!(listed, json!([{"name": "mail", "status": "paused", "paused": true, "created_at": first}]));
+    let second = app.time(0);
+    let resumed = app.done(&format!("{QUEUES}/mail/resume"), json!({})).await;
+    let queue = json!({"name": "mail", "paused": false, "status": "active", "resumed_at": second});
+    assert_eq!(resumed, json!({"queue": queue, "status": "active", "resumed_at": second}));
+    assert_eq!(app.get(QUEUES).await.body["queues"][0]["status"], "active");
+    assert_eq!(app.fetched(json!({"queues": ["mail"]})).await[0]["id"], json!(id));
+    let told = app.get(&format!("{EVENTS}?queues=mail&types=queue.paused,queue.resumed")).await.body;
+    let told: Vec<_> =
+        told["events"].as_array().unwrap().iter().map(|e| (&e["type"], &e["time"], &e["data"])).collect();
+    let data = json!({"queue": "mail"});
+    assert_eq!(told, [(&json!("queue.paused"), &first, &data), (&json!("queue.resumed"), &second, &data)]);
+    assert!(app.get(&format!("{EVENTS}?queues=mail&job_types=a&types=queue.paused")).await.body["events"] == json!([]));
     app.stop().await;
 }

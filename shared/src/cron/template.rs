@@ -21,6 +21,10 @@ pub struct Template {
     pub job_type: String,
     /// The job's queue.
     pub queue: String,
+    /// The job's priority.
+    pub priority: i64,
+    /// The job's message group, if it asks for one.
+    pub group: Option<String>,
 }
 
 impl Template {
@@ -46,7 +50,8 @@ impl Template {
         if !members.contains_key("args") {
             members.insert("args".to_owned(), raw("[]")?);
         }
-        let mut template = Self { text: to_text(&members)?, job_type: String::new(), queue: String::new() };
+        let mut template =
+            Self { text: to_text(&members)?, job_type: String::new(), queue: String::new(), priority: 0, group: None };
         if template.text.get().len() > MAX_TEMPLATE_BYTES {
             return Err(Error::too_large("job template", template.text.get().len(), MAX_TEMPLATE_BYTES));
         }
@@ -62,6 +67,8 @@ impl Template {
         members.insert("options".to_owned(), to_text(&options)?);
         template.text = to_text(&members)?;
         template.queue = job.queue;
+        template.priority = job.priority;
+        template.group = job.group;
         if nested.is_some() {
             same_as_flat(&members, &flat)?;
         }

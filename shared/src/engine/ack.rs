@@ -43,7 +43,7 @@ impl Engine {
                 let event = Event::Ack { holder: Holder::default(), result };
                 // What the update did, for those who follow.
                 if let Ok(change) = step(&before, event, now) {
-                    self.ended(&change.job, receipt.as_deref()).await;
+                    self.ended(&change.job, receipt.as_ref()).await;
                 }
             }
             // Our own first try; the message's receipt went with it, and its return is dropped.
@@ -69,7 +69,7 @@ impl Engine {
         };
         match self.replace(stored, &change.job).await? {
             Updated::Done(job) => {
-                let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
                 self.ended(&job, receipt).await;
                 Ok(Acked { completed_at: now })
             }

@@ -16,7 +16,7 @@ impl Engine {
         let nonce = self.ids.nonce();
         let mut stored = match self.store.cancel_job(id, nonce, now).await? {
             Updated::Done(before) => {
-                let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
                 let change = step(&before, Event::Cancel, now)
                     .map_err(|refusal| Error::internal(format_args!("job {id}: cancelled though {refusal:?}")))?;
                 self.ended(&change.job, receipt).await;
@@ -38,7 +38,7 @@ impl Engine {
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
-                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
                     self.ended(&job, receipt).await;
                     return Ok(*job);
                 }

@@ -2,7 +2,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
-use super::fire::{Fire, Outcome, occurrence};
+use super::fire::{Fire, Outcome};
 use super::tick::{LOOKAHEAD_MS, Tick, TickBudget};
 use crate::cron::Cron;
 use crate::error::{Error, Result};
@@ -109,9 +109,8 @@ impl Engine {
 
     /// Sends a message ahead, and notes it.
     async fn wake_entry(&self, entry: &CronDueEntry, now: i64) -> (CronTicked, Option<Error>) {
-        let message = occurrence(&entry.name, &entry.job_type, &entry.queue, entry.next_run_at);
         let woken = async {
-            self.send_ahead(&message, (entry.next_run_at - now).max(0) / 1_000).await?;
+            self.send_ahead(&entry.message, (entry.next_run_at - now).max(0) / 1_000).await?;
             self.store.note_cron_woken(&entry.name, entry.next_run_at).await
         };
         match woken.await {

@@ -1,7 +1,7 @@
 use super::{Engine, MAX_ANSWER_BYTES, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::{Event, Job, MAX_ENVELOPE_BYTES, Refusal, RetryPolicy, State, queue_name, step};
+use crate::job::{Event, Job, MAX_ENVELOPE_BYTES, Refusal, RetryPolicy, State, message_group, queue_name, step};
 use crate::json::{Fields, Json};
 use crate::store::{DeadLetterPosition, Updated};
 
@@ -31,7 +31,7 @@ pub struct DeadLetterPage {
 #[derive(Debug, Clone, Default)]
 pub struct Override {
     queue: Option<String>,
-    meta: Option<Json>,
+    meta: Option<(Json, Option<String>)>,
     retry: Option<(Json, RetryPolicy)>,
 }
 
@@ -57,6 +57,13 @@ impl Override {
             }
             None => None,
         };
+        let meta = match meta {
+            Some(meta) => {
+                let group = message_group(Some(&meta))?;
+                Some((meta, group))
+            }
+            None => None,
+        };
         Ok(Self { queue, meta, retry })
     }
 
@@ -64,8 +71,9 @@ impl Override {
         if let Some(queue) = &self.queue {
             job.queue.clone_from(queue);
         }
-        if let Some(meta) = &self.meta {
+        if let Some((meta, group)) = &self.meta {
             job.meta = Some(meta.clone());
+            job.group.clone_from(group);
         }
         if let Some((given, policy)) = &self.retry {
             job.retry_given = Some(given.clone());

@@ -100,7 +100,7 @@ impl Engine {
         }
         let (resent, refs): (Vec<_>, Vec<_>) = resend.into_iter().unzip();
         let mut failure = None;
-        for (message, sent) in resent.into_iter().zip(self.transport.send_batch(&line.queue, &refs).await) {
+        for (message, sent) in resent.into_iter().zip(self.send_all(&refs).await) {
             match sent {
                 Ok(()) => {
                     let job_id = message.job.as_ref().map_or("", |job| job.id.as_str());

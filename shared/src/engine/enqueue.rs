@@ -53,7 +53,7 @@ impl Engine {
 
     async fn send_new(&self, job: &Job, wake: Option<Wake>) -> Result<()> {
         match wake {
-            Some(Wake::Message(delay_s)) => self.transport.send(&JobRef::to(job), delay_s).await,
+            Some(Wake::Message(delay_s)) => self.send(&JobRef::to(job), delay_s).await,
             Some(Wake::DueIndex) | None => Ok(()),
         }
     }
@@ -79,7 +79,7 @@ impl Engine {
         if waits
             && !existing.in_due_index
             && let Wake::Message(delay_s) = wake(current.due_at, now)
-            && let Err(error) = self.transport.send(&JobRef::to(existing), delay_s).await
+            && let Err(error) = self.send(&JobRef::to(existing), delay_s).await
         {
             return error;
         }
@@ -99,6 +99,6 @@ impl Engine {
 
     /// Sends a message before what it announces is durable.
     pub(super) async fn send_ahead(&self, job: &JobRef, delay_s: i64) -> Result<()> {
-        try_join(self.register_queue(&job.queue), self.transport.send(job, delay_s)).await.map(|_| ())
+        try_join(self.register_queue(&job.queue), self.send(job, delay_s)).await.map(|_| ())
     }
 }

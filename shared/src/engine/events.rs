@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use crate::error::{Error, ErrorCode, Result};
-use crate::job::feed::{EVENT_TYPES, JobEvent, events, skips};
+use crate::job::feed::{EVENT_TYPES, JobEvent, events, pauses, skips};
 use crate::job::{Job, settle};
 
 /// Newest jobs of a queue whose history the feed reads.
@@ -41,7 +41,8 @@ pub struct EventPage {
 }
 
 impl Engine {
-    /// The event feed (OJS events section 6.4), read off the newest [`FEED_JOBS_PER_QUEUE`] jobs of each queue.
+    /// The event feed (OJS events section 6.4), read off the newest [`FEED_JOBS_PER_QUEUE`] jobs of each queue, the
+    /// cron jobs and the queues themselves.
     ///
     /// Without `after` the newest events are answered, with it the oldest after it; both oldest first.
     ///
@@ -70,7 +71,16 @@ impl Engine {
                 found.extend(events(&job).into_iter().filter(|event| wanted(event, &query)));
             }
         }
-        if query.types.is_empty() || query.types.iter().any(|kind| kind == "cron.skipped") {
+        let asks =
+            |kinds: &[&str]| query.types.is_empty() || query.types.iter().any(|kind| kinds.contains(&kind.as_str()));
+        // Of no job type.
+        if query.job_types.is_empty() && asks(&["queue.paused", "queue.resumed"]) {
+            let names: Vec<&str> = queues.iter().map(String::as_str).collect();
+            for (queue, state) in self.store.queue_states(&names).await? {
+                found.extend(pauses(&queue, &state).into_iter().filter(|event| wanted(event, &query)));
+            }
+        }
+        if asks(&["cron.skipped"]) {
             for cron in self.store.list_crons(None, FEED_CRONS, false).await?.crons {
                 let template = &cron.definition.template;
                 if queues.contains(&template.queue)

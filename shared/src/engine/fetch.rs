@@ -6,6 +6,7 @@ use super::see::{Seen, Sight};
 use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::queue::QueueState;
 use crate::store::MAX_ITEM_BYTES;
 use crate::transport::{Line, MAX_RECEIVE, Received};
 
@@ -39,8 +40,9 @@ pub struct Fetch {
 }
 
 impl Engine {
-    /// Claims jobs for a worker (OJS core section 7.2): receives from each queue in turn, ten messages a call, then one
-    /// conditional update per message.
+    /// Claims jobs for a worker (OJS core section 7.2): receives from each queue in turn, its higher priorities first, ten
+    /// messages a call, then one conditional update per message. What it must know of the queues (paused, priorities in
+    /// use) is read once a second.
     ///
     /// With nothing to return, it waits out the last second before a job it met is due, and then asks once more with a
     /// long poll if `OJS_FETCH_WAIT_SECONDS` says so. A queue that fails does not keep the others' jobs back (I7).
@@ -50,9 +52,22 @@ impl Engine {
     pub async fn fetch(&self, fetch: Fetch) -> Result<Vec<Job>> {
         let lease_ms = fetch.visibility_ms.unwrap_or(self.settings.visibility_timeout_ms);
         let hidden_s = (lease_ms / 1_000).clamp(1, CLAIM_WINDOW_S);
+        let states = self.queue_states(&fetch.queues).await?;
+        let queues = fetch.queues.iter().map(String::as_str).zip(&states);
+        // Nothing is received from a paused queue, not even to be put back.
+        let queues =
+            queues.filter(|(_, state)| state.paused_at.is_none()).map(|(queue, state)| (queue, &**state)).collect();
         let sight = Sight { engine: self, fetch: &fetch, hidden_s };
-        let mut round =
-            Round { engine: self, fetch: &fetch, sight, jobs: Vec::new(), bytes: 0, soon: Vec::new(), failure: None };
+        let mut round = Round {
+            engine: self,
+            fetch: &fetch,
+            queues,
+            sight,
+            jobs: Vec::new(),
+            bytes: 0,
+            soon: Vec::new(),
+            failure: None,
+        };
         round.all_queues().await;
         round.wait_for_the_soonest().await;
         if round.jobs.is_empty() && round.failure.is_none() && !self.settings.fetch_wait.is_zero() {
@@ -69,9 +84,18 @@ impl Engine {
     }
 }
 
+/// What an SQS queue had.
+enum Drained {
+    /// No message at all.
+    Empty,
+    Some,
+}
+
 struct Round<'a> {
     engine: &'a Engine,
     fetch: &'a Fetch,
+    /// The queues to fetch from, in order of preference.
+    queues: Vec<(&'a str, &'a QueueState)>,
     sight: Sight<'a>,
     jobs: Vec<Job>,
     /// Size of the jobs in the answer.
@@ -93,28 +117,35 @@ impl Round<'_> {
     }
 
     async fn all_queues(&mut self) {
-        for queue in &self.fetch.queues {
-            if self.wanted() == 0 {
-                return;
-            }
-            if let Err(error) = self.drain(queue).await {
-                self.failed(error);
+        for (queue, state) in self.queues.clone() {
+            for line in self.engine.known.lines(queue, state, self.engine.now_ms()) {
+                if self.wanted() == 0 {
+                    return;
+                }
+                match self.drain(&line).await {
+                    // Remembered only where there are others to ask meanwhile.
+                    Ok(Drained::Empty) if !state.tiers.is_empty() => {
+                        self.engine.known.note_empty(&line, self.engine.now_ms());
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.failed(error),
+                }
             }
         }
     }
 
-    /// Claims from one queue until there is enough, or nothing left.
-    async fn drain(&mut self, queue: &str) -> Result<()> {
-        let line = Line::jobs(queue);
+    /// Claims from one SQS queue until there is enough, or nothing left.
+    async fn drain(&mut self, line: &Line) -> Result<Drained> {
         let started = self.engine.now_ms();
-        let mut stale_rounds = 0;
+        let (mut stale_rounds, mut rounds) = (0, 0);
         while self.wanted() > 0 {
             // Where messages are stale, more than wanted are asked for: what turns out to be too much is given back.
             let max = if stale_rounds == 0 { self.wanted().min(MAX_RECEIVE) } else { MAX_RECEIVE };
-            let messages = self.engine.transport.receive(&line, max, self.sight.hidden_s, Duration::ZERO).await?;
+            let messages = self.engine.transport.receive(line, max, self.sight.hidden_s, Duration::ZERO).await?;
             if messages.is_empty() {
-                break;
+                return Ok(if rounds == 0 { Drained::Empty } else { Drained::Some });
             }
+            rounds += 1;
             let before = self.jobs.len();
             self.look_at(messages).await?;
             if self.jobs.len() == before {
@@ -124,7 +155,7 @@ impl Round<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(Drained::Some)
     }
 
     /// Claims the jobs of messages, as many at once as are wanted, in their order; gives back what is too much.
@@ -143,7 +174,7 @@ impl Round<'_> {
                         self.bytes += job.answer_bytes();
                         self.jobs.push(*job);
                     }
-                    Ok(Seen::Soon(at, message)) => self.soon.push((at, message)),
+                    Ok(Seen::Soon(at, message)) => self.soon.push((at, *message)),
                     Ok(Seen::Dropped) => {}
                     Err(error) => failure = failure.or(Some(error)),
                 }
@@ -193,7 +224,10 @@ impl Round<'_> {
     async fn long_poll(&mut self, wait: Duration) {
         let max = self.wanted().min(MAX_RECEIVE);
         let hidden_s = self.sight.hidden_s;
-        let lines: Vec<Line> = self.fetch.queues.iter().map(|queue| Line::jobs(queue)).collect();
+        let tiers = |(queue, state): &(&str, &QueueState)| {
+            state.tiers_down().into_iter().map(|tier| Line::tier(queue, tier)).collect::<Vec<_>>()
+        };
+        let lines: Vec<Line> = self.queues.iter().flat_map(tiers).collect();
         let polls = lines.iter().map(|line| self.engine.transport.receive(line, max, hidden_s, wait));
         let mut messages = Vec::new();
         for answer in join_all(polls).await {

@@ -2,7 +2,7 @@
 
 use super::follow::{MAX_DELAY_MS, Wake, wake};
 use super::{Engine, MAX_RACES};
-use crate::cron::{Cron, Decision, Due, OverlapPolicy, Progress, Schedule, decide, due, job_id};
+use crate::cron::{Cron, Decision, Due, OverlapPolicy, Progress, Schedule, Template, decide, due, job_id};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::{CronOrigin, Event, Job, State, settle, step};
@@ -176,7 +176,7 @@ impl Engine {
         if let Some(Wake::Message(delay_s)) = wake
             && !has_message
         {
-            self.send_ahead(&occurrence(cron.name(), &job.job_type, &job.queue, due.at_ms), delay_s).await?;
+            self.send_ahead(&occurrence(cron.name(), due.at_ms, &cron.definition.template), delay_s).await?;
         }
         let progress = Progress::Fired { job: id.clone(), behind: behind.is_some() };
         let mut after = cron.after(due, &progress, schedule, now);
@@ -204,7 +204,7 @@ impl Engine {
         }
         if let Some((stored, cancelled)) = &cancelled {
             tracing::info!(job_id = %cancelled.id, cron = cron.name(), "job cancelled by the next occurrence");
-            let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+            let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
             self.ended(cancelled, receipt).await;
         }
         self.send_after(ahead).await;
@@ -226,17 +226,18 @@ impl Engine {
 pub(super) fn message_ahead(cron: &mut Cron, now: i64) -> Option<(JobRef, i64)> {
     let at_ms = cron.next_run_at.filter(|at| Some(*at) != cron.woken_for && at - now <= MAX_DELAY_MS)?;
     cron.woken_for = Some(at_ms);
-    let template = &cron.definition.template;
-    let message = occurrence(cron.name(), &template.job_type, &template.queue, at_ms);
+    let message = occurrence(cron.name(), at_ms, &cron.definition.template);
     Some((message, (at_ms - now).max(0) / 1_000))
 }
 
 /// The message of an occurrence.
-pub(super) fn occurrence(name: &str, job_type: &str, queue: &str, at_ms: i64) -> JobRef {
+fn occurrence(name: &str, at_ms: i64, template: &Template) -> JobRef {
     JobRef {
         id: job_id(name, at_ms),
-        job_type: job_type.to_owned(),
-        queue: queue.to_owned(),
+        job_type: template.job_type.clone(),
+        queue: template.queue.clone(),
+        priority: template.priority,
+        group: template.group.clone(),
         due_at: None,
         wakes: Some(CronTime { name: name.to_owned(), at_ms }),
     }

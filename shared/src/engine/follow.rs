@@ -4,7 +4,7 @@
 use futures::future::join3;
 
 use super::Engine;
-use crate::job::Job;
+use crate::job::{Job, Receipt};
 use crate::store::Outcome;
 use crate::transport::{JobRef, Line, MAX_DELAY_S};
 
@@ -29,10 +29,10 @@ pub(super) fn wake(due_at: Option<i64>, now_ms: i64) -> Wake {
 
 impl Engine {
     /// A job of this queue has ended: its message goes, it is counted, and the job that waits for it gets a message.
-    pub(super) async fn ended(&self, ended: &Job, receipt: Option<&str>) {
+    pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
         let delete = async {
             let Some(receipt) = receipt else { return };
-            if let Err(error) = self.transport.delete(&Line::jobs(&ended.queue), receipt).await {
+            if let Err(error) = self.transport.delete(&line(ended, receipt), &receipt.handle).await {
                 tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
             }
         };
@@ -44,7 +44,7 @@ impl Engine {
         };
         let wake = async {
             let Some(successor) = ended.successor.as_deref().and_then(JobRef::from_body) else { return };
-            if let Err(error) = self.transport.send(&successor, 0).await {
+            if let Err(error) = self.send(&successor, 0).await {
                 tracing::warn!(job_id = %successor.id, %error, "the job that waits for an ended one not woken; its own message comes back");
             }
         };
@@ -53,30 +53,35 @@ impl Engine {
 
     /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message
     /// goes. If the new one cannot be sent, the old one is kept and hidden for as long instead.
-    pub(super) async fn waits(&self, job: &Job, receipt: Option<&str>, now_ms: i64) {
+    pub(super) async fn waits(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) {
         if !job.in_due_index
             && let Wake::Message(delay_s) = wake(job.due_at, now_ms)
-            && let Err(error) = self.transport.send(&JobRef::to(job), delay_s).await
+            && let Err(error) = self.send(&JobRef::to(job), delay_s).await
         {
             tracing::warn!(job_id = %job.id, %error, "retry not sent; its old message is kept");
             self.hide(job, receipt, delay_s).await;
             return;
         }
         if let Some(receipt) = receipt
-            && let Err(error) = self.transport.delete(&Line::jobs(&job.queue), receipt).await
+            && let Err(error) = self.transport.delete(&line(job, receipt), &receipt.handle).await
         {
             tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim refuses it when it returns");
         }
     }
 
     /// Hides a job's message for `hidden_s`.
-    pub(super) async fn hide(&self, job: &Job, receipt: Option<&str>, hidden_s: i64) {
+    pub(super) async fn hide(&self, job: &Job, receipt: Option<&Receipt>, hidden_s: i64) {
         if let Some(receipt) = receipt
-            && let Err(error) = self.transport.hide(&Line::jobs(&job.queue), receipt, hidden_s).await
+            && let Err(error) = self.transport.hide(&line(job, receipt), &receipt.handle, hidden_s).await
         {
             tracing::warn!(job_id = %job.id, %error, "message visibility not changed; it returns at its own time");
         }
     }
+}
+
+/// Where a message about `job` came from.
+fn line(job: &Job, receipt: &Receipt) -> Line {
+    Line::tier(&job.queue, receipt.tier)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Engine {
         let each: Vec<_> = jobs
             .iter()
             .filter_map(|job| job.lease.as_ref().map(|lease| (job, lease)))
-            .map(|(job, lease)| self.hide(job, lease.receipt.as_deref(), ((lease.ends_at_ms() - now) / 1_000).max(1)))
+            .map(|(job, lease)| self.hide(job, lease.receipt.as_ref(), ((lease.ends_at_ms() - now) / 1_000).max(1)))
             .collect();
         stream::iter(each).buffer_unordered(CONCURRENCY).collect::<()>().await;
         let directive = directive(operator.as_deref(), &jobs);

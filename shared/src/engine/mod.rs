@@ -22,8 +22,11 @@ mod follow;
 mod get;
 mod health;
 mod heartbeat;
+mod known;
+mod lines;
 mod nack;
 mod promote;
+mod queue_pause;
 mod queues;
 mod refuse;
 mod see;
@@ -44,8 +47,9 @@ pub use promote::Promoted;
 pub use queues::QueuePage;
 pub use tick::{LOOKAHEAD_MS, TickBudget};
 
-use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use known::Known;
 
 use crate::aws::Clients;
 use crate::clock::Clock;
@@ -69,8 +73,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     ids: Ids,
     settings: Settings,
-    /// Queues this process has noted in the registry.
-    registered: RwLock<HashSet<String>>,
+    known: Known,
 }
 
 impl Engine {
@@ -83,7 +86,7 @@ impl Engine {
             clock,
             ids: Ids::new(),
             settings,
-            registered: RwLock::default(),
+            known: Known::default(),
         }
     }
 
@@ -120,7 +123,7 @@ impl Engine {
     /// Drops what is remembered of queues; for the local stack's reset.
     pub fn forget_queues(&self) {
         self.transport.forget_queues();
-        self.registered.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known.clear();
     }
 
     /// Writes what a step made of a job that was read, unless the job has changed since.
@@ -130,11 +133,11 @@ impl Engine {
 
     /// Notes a queue in the registry, once per process.
     async fn register_queue(&self, queue: &str) -> Result<()> {
-        if self.registered.read().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+        if self.known.is_registered(queue) {
             return Ok(());
         }
         self.store.register_queue(queue, self.clock.now_ms()).await?;
-        self.registered.write().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
+        self.known.note_registered(queue);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@ use super::follow::{Wake, wake};
 use super::{Engine, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::{Event, Failure, Holder, Job, Refusal, State, settle, step};
+use crate::job::{Event, Failure, Holder, Job, Receipt, Refusal, State, settle, step};
 use crate::store::Updated;
 
 /// A worker says that its attempt failed, or gives the job back.
@@ -45,7 +45,7 @@ impl Engine {
             change.job.in_due_index = change.job.due_at.is_some() && wake(change.job.due_at, now) == Wake::DueIndex;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
-                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_deref());
+                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
                     self.after_nack(&job, receipt, now).await;
                     return Ok(*job);
                 }
@@ -67,7 +67,7 @@ impl Engine {
         Ok(job)
     }
 
-    async fn after_nack(&self, job: &Job, receipt: Option<&str>, now: i64) {
+    async fn after_nack(&self, job: &Job, receipt: Option<&Receipt>, now: i64) {
         match job.state {
             // Given back, too, a job gets a new message: SQS takes one that is received too often for poison.
             State::Retryable | State::Available => self.waits(job, receipt, now).await,

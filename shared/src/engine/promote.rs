@@ -5,10 +5,10 @@ use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use super::follow::{Wake, wake};
-use super::tick::{LOOKAHEAD_MS, Tick, TickBudget};
+use super::tick::{Tick, TickBudget};
 use crate::error::{Error, Result};
 use crate::store::DueEntry;
-use crate::transport::{JobRef, MAX_BATCH};
+use crate::transport::MAX_BATCH;
 
 /// Jobs per query.
 const PAGE: usize = 200;
@@ -27,7 +27,7 @@ pub struct Promoted {
 }
 
 impl Engine {
-    /// Sends the messages of jobs in the due index that come due within [`LOOKAHEAD_MS`], all shards at once and in each
+    /// Sends the messages of jobs in the due index that come due within [`LOOKAHEAD_MS`](super::LOOKAHEAD_MS), all shards at once and in each
     /// the oldest first: ten messages a call, then one conditional update per job that takes it out of the index.
     ///
     /// Any number of ticks may race: a message too many is refused by the claim (I5). A job or a queue that fails is
@@ -59,7 +59,7 @@ impl Engine {
     async fn promote_shard(&self, shard: u32, mut left: usize, tick: &Tick<'_>) -> (Promoted, Option<Error>) {
         let (mut done, mut failure) = (Promoted::default(), None);
         let mut spare = left;
-        let until = self.now_ms() + LOOKAHEAD_MS;
+        let until = self.now_ms() + self.lookahead_ms();
         let mut entries = Vec::new();
         // Where the page after `entries` starts, if there is one.
         let mut next = Some(None);
@@ -111,19 +111,23 @@ impl Engine {
 
     /// Sends and takes out of the index what one query has answered.
     async fn promote_page(&self, entries: &[DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
-        let mut queues: BTreeMap<&str, Vec<&DueEntry>> = BTreeMap::new();
+        // All of one batch go to one SQS queue.
+        let mut lines: BTreeMap<(&str, i64), Vec<&DueEntry>> = BTreeMap::new();
         for entry in entries {
-            queues.entry(&entry.queue).or_default().push(entry);
+            lines.entry((&entry.job.queue, entry.job.priority)).or_default().push(entry);
         }
-        let batches: Vec<_> = queues
-            .iter()
-            .flat_map(|(queue, entries)| entries.chunks(MAX_BATCH).map(|batch| self.promote_batch(queue, batch, tick)))
+        // Order on a FIFO queue is the order of the calls.
+        let size = if self.transport.is_fifo() { PAGE } else { MAX_BATCH };
+        let batches: Vec<_> = lines
+            .values()
+            .flat_map(|entries| entries.chunks(size).map(|batch| self.promote_batch(batch, tick)))
             .collect();
         stream::iter(batches).buffer_unordered(CONCURRENCY).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
     /// Sent before they leave the index: a crash in between sends them once more.
-    async fn promote_batch(&self, queue: &str, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
+    async fn promote_batch(&self, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
+        let Some(queue) = entries.first().map(|entry| entry.job.queue.as_str()) else { return Vec::new() };
         if tick.is_failing(queue) {
             return entries.iter().map(|_| Sent::Failed(None)).collect();
         }
@@ -136,17 +140,10 @@ impl Engine {
                     // Not within the look-ahead.
                     Wake::DueIndex => crate::transport::MAX_DELAY_S,
                 };
-                let job = JobRef {
-                    id: entry.id.clone(),
-                    job_type: entry.job_type.clone(),
-                    queue: queue.to_owned(),
-                    due_at: Some(entry.due_at),
-                    wakes: None,
-                };
-                (job, delay_s)
+                (entry.job.clone(), delay_s)
             })
             .collect();
-        let sent = self.transport.send_batch(queue, &messages).await;
+        let sent = self.send_all(&messages).await;
         tick.note(queue, sent.iter().all(Result::is_err));
         let leave = entries.iter().zip(sent).map(|(entry, sent)| async move {
             sent?;

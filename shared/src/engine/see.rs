@@ -34,7 +34,7 @@ pub(super) enum Seen {
     /// Its job is the worker's.
     Won(Box<Job>),
     /// Its job is due at this ms, within [`SOON_MS`].
-    Soon(i64, Received),
+    Soon(i64, Box<Received>),
     /// Deleted or put back.
     Dropped,
 }
@@ -78,8 +78,7 @@ impl Sight<'_> {
         if let Some(job) = &message.job {
             tracing::warn!(job_id = %job.id, queue = message.line.queue, receives = message.receives, "message renewed");
             // To where it came from: a job that has moved has a message of its own there.
-            let job = JobRef { queue: message.line.queue.clone(), ..job.clone() };
-            self.engine.transport.send(&job, 0).await?;
+            self.engine.transport.send(&message.line, job, 0).await?;
         }
         self.delete(message).await
     }
@@ -99,7 +98,7 @@ impl Sight<'_> {
             token: engine.ids.lease_token(),
             visibility_ms: self.fetch.visibility_ms,
             default_visibility_ms: engine.settings.visibility_timeout_ms,
-            receipt: message.receipt.clone(),
+            receipt: message.receipt(),
         };
         // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
         let mut woken = None;
@@ -214,7 +213,7 @@ impl Sight<'_> {
             // A message that comes back before the lease's end is put back by the fetch that meets it. One second less
             // than the receive's is the time that this fetch itself took.
             if ends_s < self.hidden_s - 1 {
-                self.engine.hide(&job, Some(&message.receipt), ends_s).await;
+                self.engine.hide(&job, Some(&message.receipt()), ends_s).await;
             }
         }
         tracing::info!(job_id = %job.id, queue = job.queue, attempt = job.attempt, "job claimed");
@@ -293,7 +292,11 @@ impl Sight<'_> {
     /// Kept in hand for a second at most, else put back. Never deleted: it may be the only message that the job has.
     async fn not_yet(&self, message: Received, at_ms: i64) -> Result<Seen> {
         let wait_ms = at_ms - self.engine.now_ms();
-        if wait_ms <= SOON_MS { Ok(Seen::Soon(at_ms, message)) } else { self.put_back(&message, wait_ms / 1_000).await }
+        if wait_ms <= SOON_MS {
+            Ok(Seen::Soon(at_ms, Box::new(message)))
+        } else {
+            self.put_back(&message, wait_ms / 1_000).await
+        }
     }
 
     /// The job has ended: what the clock ended is written down, then the message goes.
@@ -304,7 +307,7 @@ impl Sight<'_> {
             match engine.replace(stored, &ended).await? {
                 Updated::Done(job) => {
                     tracing::info!(job_id = %job.id, queue = job.queue, expired = job.is_expired(), "job discarded");
-                    engine.ended(&job, Some(&message.receipt)).await;
+                    engine.ended(&job, Some(&message.receipt())).await;
                     return Ok(Seen::Dropped);
                 }
                 // Somebody else was faster; the message tells again what is to be done.

@@ -39,6 +39,12 @@ impl TickBudget {
 }
 
 impl Engine {
+    /// How far a tick looks ahead here, ms: on a FIFO queue, which knows no delay, a message ahead of its time would block
+    /// its group.
+    pub(super) fn lookahead_ms(&self) -> i64 {
+        if self.transport.is_fifo() { 0 } else { LOOKAHEAD_MS }
+    }
+
     /// The budget of a tick that has `time` left: with `OJS_TICK_MAX_JOBS` jobs at most.
     #[must_use]
     pub fn tick_budget(&self, time: Duration) -> TickBudget {

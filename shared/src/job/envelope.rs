@@ -34,6 +34,15 @@ impl Moment {
     }
 }
 
+/// An SQS message in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// SQS's receipt handle.
+    pub handle: String,
+    /// Priority tier of the SQS queue that it came from.
+    pub tier: i64,
+}
+
 /// A worker's hold on one attempt of a job (I2, I3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -48,7 +57,7 @@ pub struct Lease {
     /// When the attempt runs out of its execution timeout, ms since the Unix epoch.
     pub deadline_ms: i64,
     /// The SQS message that delivered the job.
-    pub receipt: Option<String>,
+    pub receipt: Option<Receipt>,
 }
 
 impl Lease {
@@ -146,6 +155,9 @@ pub struct Job {
     pub retried_at: Option<i64>,
     pub previous_state: Option<State>,
     pub dead_letter: bool,
+
+    /// The message group that its `meta.message_group_id` asks for.
+    pub group: Option<String>,
 
     /// The cron job's occurrence that made it.
     pub cron: Option<CronOrigin>,

@@ -1,4 +1,4 @@
-//! The events of a job's life, read off the job itself (OJS events sections 2 and 5), and those of a cron job.
+//! The events of a job's life, read off the job itself (OJS events sections 2 and 5), those of a cron job and of a queue.
 //!
 //! Nothing is written for an event: the cost of a feed of its own would be a write unit per transition. What the job no
 //! longer remembers (the starts of earlier attempts) is not in the feed.
@@ -9,6 +9,7 @@ use super::envelope::Job;
 use super::state::State;
 use super::time::parse_rfc3339;
 use crate::cron::Cron;
+use crate::queue::QueueState;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,14 +20,14 @@ pub struct JobEvent {
     pub kind: &'static str,
     /// ms since the Unix epoch.
     pub at_ms: i64,
-    /// The job, or the cron job, that it is about.
+    /// The job, the cron job or the queue that it is about.
     pub subject: String,
     /// Job type, queue, and what belongs to the kind.
     pub data: Map<String, Value>,
 }
 
 /// The event types a feed can hold, in the order in which they can follow each other.
-pub const EVENT_TYPES: [&str; 11] = [
+pub const EVENT_TYPES: [&str; 13] = [
     "cron.triggered",
     "cron.skipped",
     "job.scheduled",
@@ -38,6 +39,8 @@ pub const EVENT_TYPES: [&str; 11] = [
     "job.discarded",
     "job.cancelled",
     "job.expired",
+    "queue.paused",
+    "queue.resumed",
 ];
 
 /// The events of a settled job, oldest first.
@@ -138,6 +141,22 @@ pub fn skips(cron: &Cron, now_ms: i64) -> Vec<JobEvent> {
         JobEvent { id, kind, at_ms, subject: definition.name.clone(), data }
     })
     .collect()
+}
+
+/// A queue's last pause and its last resumption, oldest first.
+#[must_use]
+pub fn pauses(queue: &str, state: &QueueState) -> Vec<JobEvent> {
+    let times = [("queue.paused", state.last_paused_at), ("queue.resumed", state.resumed_at)];
+    let mut events: Vec<_> = times
+        .into_iter()
+        .filter_map(|(kind, at)| {
+            let at_ms = at?;
+            let data = Map::from_iter([("queue".to_owned(), json!(queue))]);
+            Some(JobEvent { id: event_id(queue, kind, at_ms, 0), kind, at_ms, subject: queue.to_owned(), data })
+        })
+        .collect();
+    events.sort_by_key(|event| event.at_ms);
+    events
 }
 
 /// A UUIDv7 of the event's time whose other bits are drawn from what the event is.

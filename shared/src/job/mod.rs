@@ -14,13 +14,14 @@ mod validate;
 
 pub use cron_origin::CronOrigin;
 pub use duration::parse_duration;
-pub use envelope::{DeadLetter, Job, Lease, Moment, NewJob, Retention, Shown};
+pub use envelope::{DeadLetter, Job, Lease, Moment, NewJob, Receipt, Retention, Shown};
 pub use history::{Failure, JobError, MAX_ENTRY_BYTES, MAX_HISTORY};
 pub use retry::{Backoff, OnExhaustion, RetryPolicy};
 pub use settle::settle;
 pub use state::State;
 pub use step::{Change, Event, Holder, Refusal, step};
 pub use time::{format_ms, parse_rfc3339, parse_when};
+pub(crate) use validate::message_group;
 pub use validate::{
     MAX_ENVELOPE_BYTES, MAX_META_BYTES, MAX_QUEUE_CHARS, MAX_TYPE_CHARS, MAX_VISIBILITY_MS, MIN_VISIBILITY_MS,
     is_queue_name, parse_enqueue, queue_name,

@@ -2,17 +2,17 @@ use super::attr::{get_n, n, s, take_s};
 use super::due::Place;
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
+use crate::cron::job_id;
 use crate::error::Result;
+use crate::transport::{CronTime, JobRef};
 
 /// A cron job in the due index: all that is needed to send a message ahead for its next occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronDueEntry {
     /// Its name.
     pub name: String,
-    /// Its template's job type.
-    pub job_type: String,
-    /// Its template's queue.
-    pub queue: String,
+    /// The message of its next occurrence.
+    pub message: JobRef,
     /// Its next occurrence, ms since the Unix epoch.
     pub next_run_at: i64,
     /// Whether a message has been sent ahead for it.
@@ -48,13 +48,17 @@ impl Store {
         let next = answer.last_evaluated_key.map(Place);
         let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
             let next_run_at = get_n(&item, "dus")?;
-            Some(CronDueEntry {
-                woken: get_n(&item, "wk") == Some(next_run_at),
-                name: take_s(&mut item, "sk")?,
+            let name = take_s(&mut item, "sk")?;
+            let message = JobRef {
+                id: job_id(&name, next_run_at),
                 job_type: take_s(&mut item, "ty")?,
                 queue: take_s(&mut item, "q")?,
-                next_run_at,
-            })
+                priority: get_n(&item, "p").unwrap_or(0),
+                group: take_s(&mut item, "gr"),
+                due_at: None,
+                wakes: Some(CronTime { name: name.clone(), at_ms: next_run_at }),
+            };
+            Some(CronDueEntry { woken: get_n(&item, "wk") == Some(next_run_at), name, message, next_run_at })
         });
         Ok((entries.collect(), next))
     }

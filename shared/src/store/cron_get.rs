@@ -1,17 +1,8 @@
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::KeysAndAttributes;
-
 use super::cron_item::cron_of;
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::cron::Cron;
-use crate::error::{Error, Result};
-
-/// DynamoDB's limit for one call.
-const KEYS_PER_CALL: usize = 100;
-/// Calls in a row that may leave keys over: an answer holds 16 MB.
-const MAX_ROUNDS: usize = 4;
+use crate::error::Result;
 
 impl Store {
     /// Reads a cron job, strongly consistent; `None` when there is none.
@@ -31,43 +22,17 @@ impl Store {
         answer.item.map(cron_of).transpose()
     }
 
-    /// Reads cron jobs, strongly consistent, in no order; missing ones are left out. Answers also how many could not be
-    /// read: left over by DynamoDB again and again, or written by a version that this one does not understand.
+    /// Reads cron jobs, strongly consistent, in no order; missing ones are left out. Answers also how many were written by
+    /// a version that this one does not understand.
     ///
     /// # Errors
     /// The AWS error.
     pub async fn get_crons(&self, names: &[String]) -> Result<(Vec<Cron>, usize)> {
-        let (mut found, mut unread) = (Vec::with_capacity(names.len()), 0);
-        for chunk in names.chunks(KEYS_PER_CALL) {
-            let mut wanted: Vec<_> = chunk.iter().map(|name| keys::cron(name)).collect();
-            for _ in 0..MAX_ROUNDS {
-                let keys = KeysAndAttributes::builder()
-                    .set_keys(Some(std::mem::take(&mut wanted)))
-                    .consistent_read(true)
-                    .build()
-                    .map_err(Error::internal)?;
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.table, keys)
-                    .send()
-                    .await
-                    .map_err(|e| service_error(Service::DynamoDb, "BatchGetItem", &e))?;
-                for item in answer.responses.into_iter().flat_map(HashMap::into_values).flatten() {
-                    // What is wrong with it is in the log.
-                    match cron_of(item) {
-                        Ok(cron) => found.push(cron),
-                        Err(_) => unread += 1,
-                    }
-                }
-                wanted =
-                    answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|k| k.keys).collect();
-                if wanted.is_empty() {
-                    break;
-                }
-            }
-            unread += wanted.len();
-        }
+        let items = self.batch_get(names.iter().map(|name| keys::cron(name)).collect()).await?;
+        let wanted = items.len();
+        // What is wrong with one is in the log.
+        let found: Vec<Cron> = items.into_iter().filter_map(|item| cron_of(item).ok()).collect();
+        let unread = wanted - found.len();
         Ok((found, unread))
     }
 }

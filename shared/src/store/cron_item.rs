@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | `r` | revision | | `nc` | nonce of the last write |
 //! | `ex` `tz` | expression, time zone | | `ov` `off` | overlap policy unless `skip`, `true` when disabled |
-//! | `ds` | description | | `tp` `ty` `q` | template, its type and queue |
+//! | `ds` | description | | `tp` `ty` `q` `p` `gr` | template, its type, queue, priority and message group |
 //! | `ca` `ua` | created, updated, ms | | `nx` `wk` | next occurrence, the one a message was sent ahead for, ms |
 //! | `la` `lj` | last occurrence that fired, ms; its job | | `rc` `kc` `bl` | runs, skips, jobs in a row that had to wait |
 //! | `kx` | latest skips (JSON) | | `dup` `dus` | due index |
@@ -27,6 +27,12 @@ pub(super) fn item_of(cron: &Cron) -> Result<Item> {
     put("tp", s(definition.template.text.get()));
     put("ty", s(&definition.template.job_type));
     put("q", s(&definition.template.queue));
+    if definition.template.priority != 0 {
+        put("p", n(definition.template.priority));
+    }
+    if let Some(group) = &definition.template.group {
+        put("gr", s(group));
+    }
     put("ca", n(cron.created_at));
     put("ua", n(cron.updated_at));
     if definition.overlap != OverlapPolicy::Skip {
@@ -80,7 +86,7 @@ pub(super) fn cron_of(mut item: Item) -> Result<Cron> {
     let created_at = number("ca").ok_or_else(|| broken("ca"))?;
     let (updated_at, next_run_at, woken_for, last_run_at) = (number("ua"), number("nx"), number("wk"), number("la"));
     let (run_count, skip_count, backlog) = (count("rc"), count("kc"), count("bl"));
-    let nonce = get_u64(&item, "nc");
+    let (nonce, priority) = (get_u64(&item, "nc"), number("p").unwrap_or(0));
     let enabled = !item.contains_key("off");
     let mut text = |attribute: &str| take_s(&mut item, attribute);
     let overlap = match text("ov") {
@@ -95,6 +101,8 @@ pub(super) fn cron_of(mut item: Item) -> Result<Cron> {
         text: raw(text("tp").ok_or_else(|| broken("tp"))?)?,
         job_type: text("ty").ok_or_else(|| broken("ty"))?,
         queue: text("q").ok_or_else(|| broken("q"))?,
+        priority,
+        group: text("gr"),
     };
     let definition = Definition {
         expression: text("ex").ok_or_else(|| broken("ex"))?,
@@ -145,7 +153,7 @@ mod tests {
         for body in [
             r#"{"name":"a","cron":"@hourly","type":"t"}"#,
             r#"{"name":"b.c","cron":"0 9 * * *","timezone":"Asia/Tokyo","overlap_policy":"enqueue","enabled":false,
-                "description":"d","job_template":{"type":"t","args":[1.10],"options":{"queue":"q"}}}"#,
+                "description":"d","job_template":{"type":"t","args":[1.10],"meta":{"message_group_id":"g"},"options":{"queue":"q","priority":5}}}"#,
         ] {
             let (definition, schedule) =
                 Registration::parse(Fields::from_body(body.as_bytes()).unwrap(), NOW, &Ids::new()).unwrap();

@@ -2,17 +2,13 @@ use super::attr::{get_n, n, s, take_s};
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
-use crate::ids::JobId;
+use crate::transport::JobRef;
 
 /// A job in the due index: all that is needed to send its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueEntry {
     /// The job.
-    pub id: JobId,
-    /// Its type.
-    pub job_type: String,
-    /// Its queue.
-    pub queue: String,
+    pub job: JobRef,
     /// When it is due, ms since the Unix epoch.
     pub due_at: i64,
 }
@@ -55,12 +51,17 @@ impl Store {
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let next = answer.last_evaluated_key.map(Place);
         let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
-            Some(DueEntry {
+            let due_at = get_n(&item, "dus")?;
+            let job = JobRef {
                 id: keys::job_of_pk(&take_s(&mut item, "pk")?)?,
                 job_type: take_s(&mut item, "ty")?,
                 queue: take_s(&mut item, "q")?,
-                due_at: get_n(&item, "dus")?,
-            })
+                priority: get_n(&item, "p").unwrap_or(0),
+                group: take_s(&mut item, "gr"),
+                due_at: Some(due_at),
+                wakes: None,
+            };
+            Some(DueEntry { job, due_at })
         });
         Ok((entries.collect(), next))
     }
@@ -71,7 +72,7 @@ impl Store {
     /// The AWS error; the job may have been taken out.
     pub async fn leave_due_index(&self, entry: &DueEntry) -> Result<()> {
         let sent = self
-            .update(&entry.id)
+            .update(&entry.job.id)
             .update_expression("SET r = r + :one REMOVE dup, dus")
             .condition_expression("dus = :due")
             .expression_attribute_values(":one", n(1))

@@ -19,7 +19,7 @@ impl Store {
             .update(id)
             .update_expression(
                 "SET ps = #s, #s = :cancelled, r = r + :one, ka = :now, #ttl = :ttl, nc = :nonce \
-                 REMOVE du, dup, dus, lt, lw, lu, vd, xd, rh",
+                 REMOVE du, dup, dus, lt, lw, lu, vd, xd, rh, rt",
             )
             .condition_expression(
                 "(#s = :active AND lu > :now AND xd > :now) OR ((attribute_not_exists(ex) OR ex > :now) AND \

@@ -6,6 +6,7 @@ use super::job_item::{NO_DEADLINE_MS, receipt};
 use super::update::{self, Updated};
 use crate::error::Result;
 use crate::ids::JobId;
+use crate::job::Receipt;
 
 /// What a worker asks for.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub struct ClaimRequest {
     /// The lease's length where neither fetch nor job says, ms.
     pub default_visibility_ms: i64,
     /// The SQS message that named the job.
-    pub receipt: String,
+    pub receipt: Receipt,
 }
 
 impl Store {
@@ -48,6 +49,12 @@ impl Store {
         } else {
             remove.push_str(", lw");
         }
+        if claim.receipt.tier == 0 {
+            remove.push_str(", rt");
+        } else {
+            set.push_str(", rt = :tier");
+            update = update.expression_attribute_values(":tier", n(claim.receipt.tier));
+        }
         let update = update
             .update_expression(format!("{set} {remove}"))
             .condition_expression(
@@ -64,7 +71,7 @@ impl Store {
             .expression_attribute_values(":now", n(now_ms))
             .expression_attribute_values(":none", n(NO_DEADLINE_MS))
             .expression_attribute_values(":token", s(&claim.token))
-            .expression_attribute_values(":receipt", receipt(&claim.receipt))
+            .expression_attribute_values(":receipt", receipt(&claim.receipt.handle))
             .expression_attribute_values(":length", n(length_ms));
         Ok(match update::send(update, ReturnValue::AllNew).await? {
             // An SDK retry of a claim that took effect meets its own lease.

@@ -31,7 +31,7 @@ impl Store {
         }
         let update = update
             // The token stays, to recognise this ack when it comes again.
-            .update_expression(format!("{set} REMOVE lw, lu, vd, xd, rh"))
+            .update_expression(format!("{set} REMOVE lw, lu, vd, xd, rh, rt"))
             .expression_attribute_names("#s", "s")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":completed", s("completed"))

@@ -8,9 +8,10 @@
 //! | `ca` `ea` `sa` | created, enqueued, started, ms | | `sc`/`sct` `ex`/`ext` | scheduled, expires, ms and text |
 //! | `du` | due, ms | | `n` | attempt |
 //! | `lw` `lt` | worker and token of the lease | | `lu` `vd` `xd` | lease end, its length, execution deadline, ms |
-//! | `rh` | receipt handle | | `er` `pe` `rd` | errors, past errors, retry delay ms |
+//! | `rh` `rt` | receipt handle, its queue's tier unless 0 | | `er` `pe` `rd` | errors, past errors, retry delay ms |
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
+//! | `gr` | message group | | | |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
@@ -24,7 +25,7 @@ use super::attr::{Item, get_n, n, s, take_s};
 use super::{Store, keys};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::{CronOrigin, Job, JobError, Lease, Moment, RetryPolicy, State};
+use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Receipt, RetryPolicy, State};
 use crate::json::{Json, raw};
 
 /// An execution deadline from here on means none: the claim adds this to the clock where a job has no timeout.
@@ -71,7 +72,8 @@ impl Store {
             put("lu", Some(n(lease.until_ms)));
             put("vd", Some(n(lease.duration_ms)));
             put("xd", Some(n(lease.deadline_ms.min(NO_DEADLINE_MS))));
-            put("rh", lease.receipt.as_ref().map(|r| receipt(r)));
+            put("rh", lease.receipt.as_ref().map(|r| receipt(&r.handle)));
+            put("rt", lease.receipt.as_ref().map(|r| r.tier).filter(|tier| *tier != 0).map(n));
         } else {
             put("lt", job.ended_lease.as_ref().map(s));
         }
@@ -90,6 +92,7 @@ impl Store {
         if let Some(origin) = &job.cron {
             put("cr", Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
         }
+        put("gr", job.group.as_ref().map(s));
         put("wf", job.waits_for.as_ref().map(|id| s(id.as_str())));
         put("nb", job.successor.as_ref().map(s));
         put("ttl", self.job_ttl_s(job).map(n));
@@ -130,7 +133,8 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe] = numbers;
     let in_due_index = item.contains_key("dup");
     let dead_letter = item.contains_key("dlp");
-    let receipt = item.remove("rh").and_then(receipt_text);
+    let tier = get_n(&item, "rt").unwrap_or(0);
+    let receipt = item.remove("rh").and_then(receipt_text).map(|handle| Receipt { handle, tier });
     let mut text = |name: &str| take_s(&mut item, name);
     let token = text("lt");
     let worker = text("lw");
@@ -202,6 +206,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         retried_at: mr,
         previous_state: text("ps").and_then(|s| State::parse(&s)),
         dead_letter,
+        group: text("gr"),
         cron,
         waits_for,
         successor: text("nb"),
@@ -252,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_job_survives_the_table_in_every_stage() {
-        let body = br#"{"type":"a.b","args":[1.10,"\u00e9"],"meta":{"k":1},"schema":"urn:x","x_a":[1],
+        let body =
+            br#"{"type":"a.b","args":[1.10,"\u00e9"],"meta":{"k":1,"message_group_id":"g"},"schema":"urn:x","x_a":[1],
             "options":{"queue":"q.1","priority":-3,"timeout_ms":5000,"visibility_timeout_ms":4000,"tags":["t"],
             "scheduled_at":"+PT1H","expires_at":"2099-12-31T23:59:59Z","unique":{"keys":["type"]},
             "rate_limit":{"max_per_second":1},"retry":{"max_attempts":1,"on_exhaustion":"dead_letter"}}}"#;
@@ -260,14 +266,14 @@ mod tests {
         job.in_due_index = true;
         same(&job);
         let later = NOW + 3_600_000;
-        for receipt in [Some("plain, not base64"), Some("AAEC/w=="), None] {
+        for receipt in [Some(("plain, not base64", 0)), Some(("AAEC/w==", -10)), None] {
             let lease = Lease {
                 worker: Some("w".into()),
                 token: "t".into(),
                 until_ms: later + 9,
                 duration_ms: 9,
                 deadline_ms: i64::MAX,
-                receipt: receipt.map(str::to_owned),
+                receipt: receipt.map(|(handle, tier)| Receipt { handle: handle.to_owned(), tier }),
             };
             same(&step(&job, Event::Claim(lease), later).unwrap().job);
         }

@@ -14,6 +14,10 @@ use crate::ids::JobId;
 pub(crate) const JOB_SK: &str = "J";
 /// Sort key of a worker's item.
 const WORKER_SK: &str = "W";
+/// How the partition key of a queue's own items starts.
+const QUEUE_PREFIX: &str = "QUEUE#";
+/// Sort key of a queue's state.
+const QUEUE_SK: &str = "Q";
 /// Partition of the queue registry.
 pub(crate) const QUEUES_PK: &str = "QUEUES";
 /// How a job's partition key starts.
@@ -50,7 +54,19 @@ pub fn job_of_pk(pk: &str) -> Option<JobId> {
 /// One shard of a queue's counters.
 #[must_use]
 pub fn counter(queue: &str, shard: u32) -> Key {
-    key(format!("QUEUE#{queue}"), format!("C#{shard}"))
+    key(format!("{QUEUE_PREFIX}{queue}"), format!("C#{shard}"))
+}
+
+/// A queue's state.
+#[must_use]
+pub fn queue_state(name: &str) -> Key {
+    key(format!("{QUEUE_PREFIX}{name}"), QUEUE_SK)
+}
+
+/// The queue in the partition key of [`queue_state`].
+#[must_use]
+pub fn queue_of_pk(pk: &str) -> Option<&str> {
+    pk.strip_prefix(QUEUE_PREFIX)
 }
 
 /// A queue's entry in the registry.

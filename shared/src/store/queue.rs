@@ -10,6 +10,8 @@ pub struct QueueEntry {
     pub name: String,
     /// When it was first used, ms since the Unix epoch.
     pub created_at: i64,
+    /// When it was paused, ms since the Unix epoch; `None` while it is not.
+    pub paused_at: Option<i64>,
 }
 
 impl Store {
@@ -65,7 +67,11 @@ impl Store {
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let more = answer.last_evaluated_key.is_some();
         let queues = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
-            Some(QueueEntry { created_at: get_n(&item, "ca")?, name: take_s(&mut item, "sk")? })
+            Some(QueueEntry {
+                created_at: get_n(&item, "ca")?,
+                paused_at: get_n(&item, "pa"),
+                name: take_s(&mut item, "sk")?,
+            })
         });
         Ok((queues.collect(), more))
     }

@@ -48,7 +48,7 @@ impl Store {
             create = create.attribute_definitions(attribute.build().map_err(Error::internal)?);
         }
         for index in [
-            index(DUE_INDEX, "dup", "dus", &["ty", "q", "p", "wk"])?,
+            index(DUE_INDEX, "dup", "dus", &["ty", "q", "p", "gr", "wk"])?,
             index(DEAD_INDEX, "dlp", "dls", &[])?,
             index(DEAD_IN_QUEUE_INDEX, "dlq", "dls", &[])?,
             index(LISTING_INDEX, "lp", "pk", &[])?,

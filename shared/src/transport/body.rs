@@ -14,6 +14,10 @@ pub struct JobRef {
     pub job_type: String,
     /// Its queue.
     pub queue: String,
+    /// Its priority, which says where the message goes.
+    pub priority: i64,
+    /// The message group that it asks for, if any.
+    pub group: Option<String>,
     /// When the job is due, ms since the Unix epoch, where that is later than the message can be expected: saves a claim
     /// that comes too early. Only a hint, for the job may have changed since.
     pub due_at: Option<i64>,
@@ -37,6 +41,10 @@ struct Wire<'a> {
     #[serde(rename = "type")]
     job_type: &'a str,
     queue: &'a str,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    priority: i64,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    group: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due: Option<i64>,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
@@ -50,6 +58,11 @@ struct WireCron<'a> {
     at: i64,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 impl JobRef {
     /// The reference to a job that is there.
     #[must_use]
@@ -58,6 +71,8 @@ impl JobRef {
             id: job.id.clone(),
             job_type: job.job_type.clone(),
             queue: job.queue.clone(),
+            priority: job.priority,
+            group: job.group.clone(),
             due_at: job.due_at,
             wakes: None,
         }
@@ -72,6 +87,8 @@ impl JobRef {
             id: self.id.as_str(),
             job_type: &self.job_type,
             queue: &self.queue,
+            priority: self.priority,
+            group: self.group.as_deref().map(Cow::Borrowed),
             due: self.due_at,
             cron,
         };
@@ -87,6 +104,8 @@ impl JobRef {
             id: JobId::parse(wire.id)?,
             job_type: wire.job_type.to_owned(),
             queue: wire.queue.to_owned(),
+            priority: wire.priority,
+            group: wire.group.map(Cow::into_owned),
             due_at: wire.due,
             wakes: wire.cron.map(|cron| CronTime { name: cron.name.into_owned(), at_ms: cron.at }),
         })
@@ -104,11 +123,17 @@ mod tests {
             id: JobId::parse("019461a8-1a2b-7c3d-8e4f-5a6b7c8d9e0f").unwrap(),
             job_type: "a.b".into(),
             queue: "q".into(),
+            priority: 0,
+            group: None,
             due_at: None,
             wakes: None,
         };
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
-        assert!(!reference.to_body().contains("cron") && !reference.to_body().contains("due"));
+        for absent in ["cron", "due", "priority", "group"] {
+            assert!(!reference.to_body().contains(absent));
+        }
+        reference.priority = -7;
+        reference.group = Some("a\"b".into());
         reference.due_at = Some(1_795_510_800_000);
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
         reference.wakes = Some(CronTime { name: "daily".into(), at_ms: 1_795_510_800_000 });

@@ -13,16 +13,25 @@ pub struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Messages about jobs that wait or run.
-    Jobs,
-    /// Messages that SQS took out of the others because they had been received too often.
+    Jobs {
+        /// The priority of most of them; 0 is the queue that every OJS queue has.
+        tier: i64,
+    },
+    /// Messages that SQS took out of the others because they had been received too often; of all tiers.
     DeadLetters,
 }
 
 impl Line {
-    /// The line of an OJS queue's jobs.
+    /// The line of an OJS queue's jobs of priority 0.
     #[must_use]
     pub fn jobs(queue: &str) -> Self {
-        Self { queue: queue.to_owned(), role: Role::Jobs }
+        Self::tier(queue, 0)
+    }
+
+    /// The line of an OJS queue's jobs of one priority tier.
+    #[must_use]
+    pub fn tier(queue: &str, tier: i64) -> Self {
+        Self { queue: queue.to_owned(), role: Role::Jobs { tier } }
     }
 
     /// The native dead-letter queue of an OJS queue.
@@ -32,10 +41,15 @@ impl Line {
     }
 
     /// Its SQS name.
-    pub(super) fn sqs_name(&self, prefix: &str) -> String {
-        match self.role {
-            Role::Jobs => names::main(prefix, &self.queue),
+    pub(super) fn sqs_name(&self, prefix: &str, fifo: bool) -> String {
+        let mut name = match self.role {
+            Role::Jobs { tier: 0 } => names::main(prefix, &self.queue),
+            Role::Jobs { tier } => names::tier(prefix, &self.queue, tier),
             Role::DeadLetters => names::dead_letter(prefix, &self.queue),
+        };
+        if fifo {
+            name.push_str(names::FIFO_SUFFIX);
         }
+        name
     }
 }

@@ -4,6 +4,7 @@
 mod batch;
 mod body;
 mod delete_batch;
+mod group;
 mod line;
 pub mod names;
 mod queues;
@@ -13,6 +14,7 @@ mod send_batch;
 mod settle;
 
 pub use body::{CronTime, JobRef};
+pub use group::{MAX_GROUP_CHARS, is_group};
 pub use line::{Line, Role};
 pub use receive::Received;
 
@@ -40,6 +42,7 @@ pub const MAX_RECEIVE: usize = 10;
 pub struct Transport {
     client: Client,
     prefix: String,
+    fifo: bool,
     clock: Arc<dyn Clock>,
     urls: Arc<QueueUrls>,
 }
@@ -48,7 +51,19 @@ impl Transport {
     /// The queues whose names start with the settings' prefix, reached through `client`.
     #[must_use]
     pub fn new(client: Client, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
-        Self { client, prefix: settings.queue_prefix.clone(), clock, urls: Arc::new(QueueUrls::default()) }
+        Self {
+            client,
+            prefix: settings.queue_prefix.clone(),
+            fifo: settings.fifo,
+            clock,
+            urls: Arc::new(QueueUrls::default()),
+        }
+    }
+
+    /// Whether the queues are FIFO queues.
+    #[must_use]
+    pub fn is_fifo(&self) -> bool {
+        self.fifo
     }
 
     /// Forgets all queue URLs; for the local stack's reset.

@@ -5,7 +5,9 @@
 //!
 //! * `.` becomes `_`;
 //! * a name that ends in `-dlq` gets `-Q`, because `-dlq` marks dead-letter queues;
-//! * a name that is too long keeps its start and ends in `-H` and 104 bits of its SHA-256.
+//! * a name that is too long keeps its start and ends in `-H` and 104 bits of its SHA-256;
+//! * the queue of a priority tier other than 0 ends in `-P` and the priority, such as `-P10` or `-P-5`;
+//! * FIFO queues end in `.fifo`, as SQS wants it.
 
 use std::fmt::Write as _;
 
@@ -14,7 +16,9 @@ use sha2::{Digest, Sha256};
 /// Longest SQS queue name, characters.
 const MAX_SQS_NAME: usize = 80;
 /// Kept free for `-dlq`, a priority tier (`-P-100`) and `.fifo`.
-const RESERVED: usize = "-dlq".len() + "-P-100".len() + ".fifo".len();
+const RESERVED: usize = "-dlq".len() + "-P-100".len() + FIFO_SUFFIX.len();
+/// How the names of FIFO queues end.
+pub const FIFO_SUFFIX: &str = ".fifo";
 /// Hexadecimal digits of the hash in a shortened name.
 const HASH_DIGITS: usize = 26;
 
@@ -43,6 +47,12 @@ pub fn dead_letter(prefix: &str, queue: &str) -> String {
     format!("{}-dlq", main(prefix, queue))
 }
 
+/// The SQS name of an OJS queue's priority tier other than 0.
+#[must_use]
+pub fn tier(prefix: &str, queue: &str, tier: i64) -> String {
+    format!("{}-P{tier}", main(prefix, queue))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +73,7 @@ mod tests {
         }
         assert_eq!(dead_letter("ojs", "a"), "ojs-a-dlq");
         assert_ne!(dead_letter("ojs", "a"), main("ojs", "a-dlq"));
+        assert_eq!((tier("ojs", "a", 10), tier("ojs", "a", -5)), ("ojs-a-P10".to_owned(), "ojs-a-P-5".to_owned()));
     }
 
     #[test]
@@ -91,7 +102,8 @@ mod tests {
                                          prefix in "[a-z][a-zA-Z0-9-]{0,19}") {
             let mut seen = HashMap::new();
             for queue in &queues {
-                for name in [main(&prefix, queue), dead_letter(&prefix, queue)] {
+                let tiers = [1, 10, 100, -1, -10, -100].map(|priority| tier(&prefix, queue, priority));
+                for name in [main(&prefix, queue), dead_letter(&prefix, queue)].into_iter().chain(tiers) {
                     prop_assert!(name.len() <= 80 - ".fifo".len(), "{name}");
                     prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{name}");
                     prop_assert_eq!(main(&prefix, queue), main(&prefix, queue));

@@ -77,7 +77,7 @@ impl Transport {
     /// # Errors
     /// The AWS error.
     pub async fn ping(&self) -> Result<()> {
-        self.look_up(&Line::jobs("default").sqs_name(&self.prefix)).await.map(|_| ())
+        self.look_up(&Line::jobs("default").sqs_name(&self.prefix, self.fifo)).await.map(|_| ())
     }
 
     /// The URL of a queue; `None` when it does not exist. Never creates one: a mistyped name in a fetch must not.
@@ -90,7 +90,7 @@ impl Transport {
         if let Some(known) = self.remembered(line) {
             return Ok(known);
         }
-        let found = self.look_up(&line.sqs_name(&self.prefix)).await?;
+        let found = self.look_up(&line.sqs_name(&self.prefix, self.fifo)).await?;
         self.urls.set(line, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
         Ok(found)
     }
@@ -105,7 +105,7 @@ impl Transport {
         if let Some(Some(url)) = self.remembered(line) {
             return Ok(url);
         }
-        let url = match self.look_up(&line.sqs_name(&self.prefix)).await? {
+        let url = match self.look_up(&line.sqs_name(&self.prefix, self.fifo)).await? {
             Some(url) => url,
             None => self.create(line).await?,
         };
@@ -135,14 +135,14 @@ impl Transport {
         }
     }
 
-    /// Creates a queue and its dead-letter queue. Racing callers ask for the same attributes, so all succeed.
+    /// Creates a queue, and the dead-letter queue that it shares with the other tiers. Racing callers ask for the same attributes, so all succeed.
     async fn create(&self, line: &Line) -> Result<String> {
-        let dead_letter = Line { role: Role::DeadLetters, ..line.clone() }.sqs_name(&self.prefix);
+        let dead_letter = Line { role: Role::DeadLetters, ..line.clone() }.sqs_name(&self.prefix, self.fifo);
         let dead_letter_url = self.create_one(&dead_letter, None).await?;
         let dead_letter_arn = self.arn(&dead_letter_url).await?;
         let redrive =
             format!(r#"{{"deadLetterTargetArn":"{dead_letter_arn}","maxReceiveCount":"{MAX_RECEIVE_COUNT}"}}"#);
-        let url = self.create_one(&line.sqs_name(&self.prefix), Some(redrive)).await?;
+        let url = self.create_one(&line.sqs_name(&self.prefix, self.fifo), Some(redrive)).await?;
         tracing::info!(queue = line.queue, url, "queue created");
         Ok(url)
     }
@@ -153,6 +153,13 @@ impl Transport {
             .create_queue()
             .queue_name(name)
             .attributes(QueueAttributeName::MessageRetentionPeriod, RETENTION_S);
+        if self.fifo {
+            // Groups do not share a limit (high throughput).
+            create = create
+                .attributes(QueueAttributeName::FifoQueue, "true")
+                .attributes(QueueAttributeName::DeduplicationScope, "messageGroup")
+                .attributes(QueueAttributeName::FifoThroughputLimit, "perMessageGroupId");
+        }
         if let Some(redrive) = redrive {
             create = create.attributes(QueueAttributeName::RedrivePolicy, redrive);
         }

@@ -4,9 +4,10 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 
 use super::queues::is_missing_queue;
-use super::{JobRef, Line, MAX_HIDDEN_S, MAX_RECEIVE, Transport};
+use super::{JobRef, Line, MAX_HIDDEN_S, MAX_RECEIVE, Role, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
+use crate::job::Receipt;
 
 /// A message in hand: hidden from others until its visibility timeout.
 #[derive(Debug, Clone)]
@@ -21,6 +22,20 @@ pub struct Received {
     pub sent_at_ms: i64,
     /// How often it has been received, this time included.
     pub receives: i64,
+    /// Its message group, on a FIFO queue.
+    pub group: Option<String>,
+}
+
+impl Received {
+    /// What settles it, and where.
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        let tier = match self.line.role {
+            Role::Jobs { tier } => tier,
+            Role::DeadLetters => 0,
+        };
+        Receipt { handle: self.receipt.clone(), tier }
+    }
 }
 
 impl Transport {
@@ -43,8 +58,14 @@ impl Transport {
             // Zero is said too: the queue may have a default wait of its own.
             .wait_time_seconds(wait_s)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .customize();
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        if self.fifo {
+            // The SDK's retry of a receive whose answer was lost gets the same messages, instead of blocking their groups.
+            receive = receive
+                .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+                .receive_request_attempt_id(format!("{:032x}", fastrand::u128(..)));
+        }
+        let mut receive = receive.customize();
         if wait_s > 0 {
             // The client's own limit is meant for calls that answer at once.
             let limit = TimeoutConfig::builder()
@@ -62,11 +83,14 @@ impl Transport {
             Err(e) => return Err(service_error(Service::Sqs, "ReceiveMessage", &e)),
         };
         let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {
-            let number = |name| -> Option<i64> { message.attributes.as_ref()?.get(&name)?.parse().ok() };
+            let text = |name| message.attributes.as_ref()?.get(&name);
+            let number = |name| -> Option<i64> { text(name)?.parse().ok() };
             let sent_at_ms = number(MessageSystemAttributeName::SentTimestamp);
             let receives = number(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
+            let group = text(MessageSystemAttributeName::MessageGroupId).filter(|_| self.fifo).cloned();
             Some(Received {
                 line: line.clone(),
+                group,
                 receipt: message.receipt_handle?,
                 job: message.body.as_deref().and_then(JobRef::from_body),
                 sent_at_ms: sent_at_ms.unwrap_or_else(|| self.clock.now_ms()),

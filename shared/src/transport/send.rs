@@ -2,27 +2,27 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 
 use super::queues::{NEW_QUEUE, is_missing_queue};
-use super::{JobRef, Line, MAX_DELAY_S, Transport};
+use super::{JobRef, Line, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
 
 impl Transport {
-    /// Sends one message about a job to its queue, visible after `delay_s` (0 to 900 s). Creates the queue if need be.
+    /// Sends one message about a job, visible after `delay_s` (0 to 900 s; FIFO queues know no delay). Creates the queue if
+    /// need be.
     ///
     /// # Errors
     /// The AWS error; the message may have been sent.
-    pub async fn send(&self, job: &JobRef, delay_s: i64) -> Result<()> {
+    pub async fn send(&self, line: &Line, job: &JobRef, delay_s: i64) -> Result<()> {
         let (tries, pause) = NEW_QUEUE;
-        let line = Line::jobs(&job.queue);
-        let was_known = self.knows(&line);
+        let was_known = self.knows(line);
         for attempt in 1..=tries {
-            let url = self.url_or_create(&line).await?;
+            let url = self.url_or_create(line).await?;
             match self.send_to(url, job, delay_s).await {
                 Ok(_) => return Ok(()),
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
                     // Either it is so new that SQS does not know it yet, or somebody deleted it behind our back.
                     if was_known && attempt == 1 {
-                        self.forget(&line);
+                        self.forget(line);
                     } else {
                         self.clock.sleep(pause).await;
                     }
@@ -39,12 +39,13 @@ impl Transport {
         job: &JobRef,
         delay_s: i64,
     ) -> std::result::Result<SendMessageOutput, SdkError<SendMessageError>> {
-        let delay_s = i32::try_from(delay_s.clamp(0, MAX_DELAY_S)).unwrap_or(0);
         self.client
             .send_message()
             .queue_url(url)
             .message_body(job.to_body())
-            .set_delay_seconds((delay_s > 0).then_some(delay_s))
+            .set_delay_seconds(self.delay_of(delay_s))
+            .set_message_group_id(self.group_of(job))
+            .set_message_deduplication_id(self.deduplication_id(job))
             .send()
             .await
     }

@@ -4,7 +4,7 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 use super::batch::{entry_error, may_be_repeated};
 use super::queues::{NEW_QUEUE, is_missing_queue};
-use super::{JobRef, Line, MAX_BATCH, MAX_DELAY_S, Transport};
+use super::{JobRef, Line, MAX_BATCH, Transport};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -12,23 +12,23 @@ use crate::error::{Error, ErrorCode, Result};
 const TRIES: u32 = 3;
 
 impl Transport {
-    /// Sends messages about jobs of one queue, each visible after its delay (0 to 900 s), ten a call, in order. Answers
+    /// Sends messages about jobs to one queue, each visible after its delay (0 to 900 s), ten a call, in order. Answers
     /// what became of each, in order. Creates the queue if need be.
     ///
     /// A batch can fail in part though its call succeeds; entries that SQS itself failed are sent again, twice at most.
-    pub async fn send_batch(&self, queue: &str, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
+    pub async fn send_batch(&self, line: &Line, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
         let mut answers = Vec::with_capacity(messages.len());
         for chunk in messages.chunks(MAX_BATCH) {
-            answers.extend(self.send_chunk(queue, chunk).await);
+            answers.extend(self.send_chunk(line, chunk).await);
         }
         answers
     }
 
-    async fn send_chunk(&self, queue: &str, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
+    async fn send_chunk(&self, line: &Line, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
         let mut answers: Vec<Result<()>> = messages.iter().map(|_| Ok(())).collect();
         let mut left: Vec<usize> = (0..messages.len()).collect();
         for attempt in 1..=TRIES {
-            let failed = match self.send_entries(queue, messages, &left).await {
+            let failed = match self.send_entries(line, messages, &left).await {
                 Ok(failed) => failed,
                 Err(error) => {
                     for at in left {
@@ -55,24 +55,24 @@ impl Transport {
     /// One call, for the messages at `which`; answers those that failed, and whether to try again.
     async fn send_entries(
         &self,
-        queue: &str,
+        line: &Line,
         messages: &[(JobRef, i64)],
         which: &[usize],
     ) -> Result<Vec<(usize, Error, bool)>> {
-        let line = Line::jobs(queue);
         let (tries, pause) = NEW_QUEUE;
-        let was_known = self.knows(&line);
+        let was_known = self.knows(line);
         let mut attempt = 1;
         let answer = loop {
-            let url = self.url_or_create(&line).await?;
+            let url = self.url_or_create(line).await?;
             let mut call = self.client.send_message_batch().queue_url(url);
             for at in which {
                 let (job, delay_s) = &messages[*at];
-                let delay_s = i32::try_from((*delay_s).clamp(0, MAX_DELAY_S)).unwrap_or(0);
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(at.to_string())
                     .message_body(job.to_body())
-                    .set_delay_seconds((delay_s > 0).then_some(delay_s));
+                    .set_delay_seconds(self.delay_of(*delay_s))
+                    .set_message_group_id(self.group_of(job))
+                    .set_message_deduplication_id(self.deduplication_id(job));
                 call = call.entries(entry.build().map_err(Error::internal)?);
             }
             match call.send().await {
@@ -80,7 +80,7 @@ impl Transport {
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
                     // As for a single send: too new to be known, or deleted behind our back.
                     if was_known && attempt == 1 {
-                        self.forget(&line);
+                        self.forget(line);
                     } else {
                         self.clock.sleep(pause).await;
                     }

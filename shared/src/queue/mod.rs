@@ -1,0 +1,7 @@
+//! A queue as operators see it: paused or not, its priority tiers, its configuration. Pure.
+
+mod state;
+mod tier;
+
+pub use state::QueueState;
+pub use tier::{MAX_TIERS, nearest_tier};
