@@ -36,7 +36,7 @@ async fn claimed(s: &Scenario<'_>, options: serde_json::Value) -> Job {
 async fn enqueued(s: &Scenario<'_>, mut options: serde_json::Value) -> Job {
     options["queue"] = json!(s.queue);
     let request = json!({"type": "test", "args": [1], "options": options});
-    s.stack.engine.enqueue(fields(&request)).await.unwrap()
+    s.stack.engine.enqueue(fields(&request)).await.unwrap().job
 }
 
 /// Only AWS's failures may come of AWS's failures.
@@ -52,7 +52,7 @@ async fn enqueue() {
         let made = s.engine.enqueue(fields(&request)).await;
         s.calm();
         match made {
-            Ok(job) => s.finish(&job.id, State::Completed).await,
+            Ok(made) => s.finish(&made.job.id, State::Completed).await,
             Err(error) => {
                 failed_well(&error);
                 s.drain().await;
@@ -95,7 +95,7 @@ async fn enqueue_for_later() {
         let made = s.engine.enqueue(fields(&json!({"type": "test", "args": [1], "options": options}))).await;
         s.calm();
         match made {
-            Ok(job) => s.finish(&job.id, State::Completed).await,
+            Ok(made) => s.finish(&made.job.id, State::Completed).await,
             Err(error) => {
                 failed_well(&error);
                 s.drain().await;

@@ -67,7 +67,7 @@ async fn live(stack: &TestStack, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let queue = format!("life.{seed}");
     let request = json!({"type": "t", "args": [1.50], "options": options(&mut rng, &queue)});
-    let mut model = stack.engine.enqueue(fields(&request)).await.unwrap();
+    let mut model = stack.engine.enqueue(fields(&request)).await.unwrap().job;
     let (engine, id) = (&stack.engine, model.id.clone());
     for i in 0..EVENTS {
         stack.clock.advance_ms(rng.u64(..12_000));

@@ -122,7 +122,7 @@ async fn a_job_keeps_its_priority_through_retries_and_leaves_no_message() {
         jobs: vec![(job.id.clone(), token)],
         visibility_ms: Some(300_000),
     };
-    assert_eq!(stack.engine.heartbeat(beat).await.unwrap().extended, [job.id.clone()]);
+    assert_eq!(stack.engine.heartbeat(beat).await.unwrap().extended, std::slice::from_ref(&job.id));
     stack.clock.advance_ms(200_000);
     assert!(stack.fetch("v", 1).await.is_empty());
     stack.ack(&job.id).await.unwrap();

@@ -44,7 +44,7 @@ impl Lab {
     }
 
     pub(crate) async fn enqueue(&self, queue: &str, more: &Value) -> Outcome<Job> {
-        Ok(self.engine.enqueue(self.request(queue, more)?).await?)
+        Ok(self.engine.enqueue(self.request(queue, more)?).await?.job)
     }
 
     /// Enqueues a job and fetches it.

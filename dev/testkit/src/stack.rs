@@ -92,7 +92,7 @@ impl TestStack {
     /// When the engine refuses.
     pub async fn enqueue(&self, options: Value) -> Job {
         let request = serde_json::json!({"type": "test", "args": [1], "options": options});
-        self.engine.enqueue(fields(&request)).await.expect("enqueued")
+        self.engine.enqueue(fields(&request)).await.expect("enqueued").job
     }
 
     /// Registers a cron job whose jobs of type `test` go to queue `default`; `more` are further fields.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use ojs_core::engine::Enqueued;
 use ojs_core::job::{Job, Shown};
 use ojs_core::{Error, JobId};
 use serde::Serialize;
@@ -19,6 +20,13 @@ struct JobReply<'a> {
     job: Shown<'a>,
 }
 
+/// A duplicate that was ignored: the job that is there (unique jobs section 5.4).
+#[derive(Serialize)]
+struct Deduplicated<'a> {
+    job: Shown<'a>,
+    deduplicated: bool,
+}
+
 pub(crate) fn job_reply(status: StatusCode, job: &Job) -> Response {
     reply::json(status, &JobReply { job: job.shown(false) })
 }
@@ -29,8 +37,12 @@ pub(crate) fn path_id(resource: &str, text: &str) -> Result<JobId, Error> {
 }
 
 pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
-    let job = api.engine.enqueue(request).await?;
-    let mut response = job_reply(StatusCode::CREATED, &job);
+    let Enqueued { job, deduplicated } = api.engine.enqueue(request).await?;
+    let mut response = if deduplicated {
+        reply::ok(&Deduplicated { job: job.shown(false), deduplicated })
+    } else {
+        job_reply(StatusCode::CREATED, &job)
+    };
     if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }

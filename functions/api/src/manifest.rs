@@ -36,7 +36,7 @@ pub(crate) async fn show(State(api): State<Api>) -> Response {
             "priority_queues": true,
             "rate_limiting": false,
             "schema_validation": false,
-            "unique_jobs": false,
+            "unique_jobs": true,
             "workflows": false,
         },
         "extensions": {"official": [], "experimental": ["lease-token"]},

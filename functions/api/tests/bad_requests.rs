@@ -321,6 +321,11 @@ async fn enqueue_fields() {
         bad(with(&format!(r#""options":{value}"#)), "options");
         bad(options(&format!(r#""metadata":{value}"#)), "options.metadata");
         bad(options(&format!(r#""unique":{value}"#)), "options.unique");
+        bad(options(&format!(r#""unique":{{"keys":[{value}]}}"#)), "options.unique.keys");
+        bad(options(&format!(r#""unique":{{"keys":["args"],"args_keys":[{value}]}}"#)), "options.unique.args_keys");
+        bad(options(&format!(r#""unique":{{"period":{value}}}"#)), "options.unique.period");
+        bad(options(&format!(r#""unique":{{"states":[{value}]}}"#)), "options.unique.states");
+        bad(options(&format!(r#""unique":{{"on_conflict":{value}}}"#)), "options.unique.on_conflict");
         bad(options(&format!(r#""rate_limit":{value}"#)), "options.rate_limit");
     }
     for value in ["5", "true", "[]", "{}", r#""\udc00""#] {
@@ -1068,7 +1073,6 @@ async fn sizes() {
     bad(with(&format!(r#""x_extra":"{}""#, large(ENVELOPE))), "envelope", ENVELOPE);
     bad(with(&format!(r#""schema":"{}""#, large(ENVELOPE))), "envelope", ENVELOPE);
     bad(options(&format!(r#""tags":["{}"]"#, large(ENVELOPE))), "envelope", ENVELOPE);
-    bad(options(&format!(r#""unique":{{"k":"{}"}}"#, large(ENVELOPE))), "envelope", ENVELOPE);
     bad(options(&format!(r#""retry":{{"k":"{}"}}"#, large(ENVELOPE))), "envelope", ENVELOPE);
     bad(with(&format!(r#""meta":{{"a":"{}"}}"#, large(META))), "meta", META);
     bad(with(&format!(r#""meta":{{"a":"{}"}}"#, large(META - 7))), "meta", META);

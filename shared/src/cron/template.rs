@@ -57,6 +57,10 @@ impl Template {
         }
         // Made once now, so that nothing can be wrong with it when its time comes.
         let job = template.job(sample, now_ms, ids).map_err(|error| within(prefix, error))?;
+        if job.unique.is_some() {
+            let field = format!("{prefix}options.unique");
+            return Err(Error::field(&field, "has no place here: 'overlap_policy' says what happens while a job runs"));
+        }
         template.job_type = job.job_type;
         // Said where it will be looked for, wherever it was said: what is shown can be sent back.
         let mut options = match members.get("options") {

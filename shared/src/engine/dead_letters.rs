@@ -1,3 +1,4 @@
+use super::enqueue_unique::{Kept, duplicate};
 use super::{Engine, MAX_ANSWER_BYTES, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -115,7 +116,8 @@ impl Engine {
     /// then one conditional update.
     ///
     /// # Errors
-    /// `not_found` when the job is no dead letter; the AWS error, after which a repetition does no harm.
+    /// `not_found` when the job is no dead letter; `duplicate` when another job has its unique key by now; the AWS error,
+    /// after which a repetition does no harm.
     pub async fn retry_dead_letter(&self, id: &JobId, change: &Override) -> Result<Job> {
         let now = self.now_ms();
         let mut stored = self.store.get_job(id).await?.ok_or_else(|| not_dead(id))?;
@@ -131,6 +133,18 @@ impl Engine {
                 return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES));
             }
             self.announce(&retried, now).await?;
+            if let Some(key) = stored.unique_key {
+                match self.lock_again(&stored, &retried, now).await? {
+                    None => {}
+                    Some(Kept::By(holder)) => return Err(duplicate(&holder, &key)),
+                    Some(Kept::Raced) => {
+                        stored = self.store.get_job(id).await?.ok_or_else(|| not_dead(id))?;
+                        continue;
+                    }
+                }
+                tracing::info!(job_id = %id, queue = retried.queue, "unique dead letter retried");
+                return Ok(retried);
+            }
             match self.replace(&stored, &retried).await? {
                 Updated::Done(job) => {
                     tracing::info!(job_id = %id, queue = job.queue, "dead letter retried");

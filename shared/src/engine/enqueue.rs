@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use futures::future::{join, try_join};
 
 use super::Engine;
@@ -8,6 +10,29 @@ use crate::json::Fields;
 use crate::store::Put;
 use crate::transport::JobRef;
 
+/// The answer to an enqueue.
+#[derive(Debug, Clone)]
+pub struct Enqueued {
+    /// The job; where the new one was a duplicate to be ignored, the one that is there.
+    pub job: Job,
+    /// Whether it is the one that was there.
+    pub deduplicated: bool,
+}
+
+/// Makes a new job what it is as of `now_ms`; who is to bring it to the workers.
+pub(super) fn prepare(job: &mut Job, now_ms: i64) -> Option<Wake> {
+    // One whose expiry has passed is over before anybody could run it.
+    if let Cow::Owned(settled) = settle(job, now_ms) {
+        *job = settled;
+    }
+    let waits = matches!(job.state, State::Available | State::Scheduled);
+    let wake = waits.then(|| wake(job.due_at, now_ms));
+    // A pending job has no message; the index brings one when it expires, so that its end is written down.
+    let expires = job.state == State::Pending && job.expires_at.is_some();
+    job.in_due_index = wake == Some(Wake::DueIndex) || expires;
+    wake
+}
+
 impl Engine {
     /// Stores a job and sends its message (OJS core section 7.1, HTTP binding section 9.1).
     ///
@@ -15,18 +40,16 @@ impl Engine {
     /// of the two fails the put is taken back, and a message without a job is dropped by the fetch that meets it.
     ///
     /// # Errors
-    /// As [`parse_enqueue`]; `duplicate` when the id is taken; the AWS error, and then nothing is left.
-    pub async fn enqueue(&self, request: Fields) -> Result<Job> {
+    /// As [`parse_enqueue`]; `duplicate` when the id is taken, or the job is a duplicate by its unique policy; the AWS
+    /// error, and then nothing is left.
+    pub async fn enqueue(&self, request: Fields) -> Result<Enqueued> {
         let now = self.now_ms();
-        let NewJob { mut job, client_id } = parse_enqueue(request, now, &self.ids)?;
-        // One whose expiry has passed is over before anybody could run it.
-        job = settle(&job, now).into_owned();
-        let waits = matches!(job.state, State::Available | State::Scheduled);
-        let wake = waits.then(|| wake(job.due_at, now));
-        // A pending job has no message; the index brings one when it expires, so that its end is written down.
-        let expires = job.state == State::Pending && job.expires_at.is_some();
-        job.in_due_index = wake == Some(Wake::DueIndex) || expires;
+        let NewJob { mut job, client_id, unique } = parse_enqueue(request, now, &self.ids)?;
+        let wake = prepare(&mut job, now);
         self.register_queue(&job.queue).await?;
+        if let (Some(policy), Some(key)) = (unique, job.unique_key) {
+            return self.enqueue_unique(job, key, &policy, now).await;
+        }
         let (put, sent) = if client_id {
             match self.store.put_job(&job).await {
                 Put::Done => (Put::Done, self.send_new(&job, wake).await),
@@ -47,11 +70,14 @@ impl Engine {
             (Put::Failed { error, maybe_stored: false }, _) => return Err(error),
             (Put::Taken(existing), _) => return Err(self.duplicate(&existing).await),
         }
+        if job.state.is_terminal() {
+            self.ended(&job, None).await;
+        }
         tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "job enqueued");
-        Ok(job)
+        Ok(Enqueued { job, deduplicated: false })
     }
 
-    async fn send_new(&self, job: &Job, wake: Option<Wake>) -> Result<()> {
+    pub(super) async fn send_new(&self, job: &Job, wake: Option<Wake>) -> Result<()> {
         match wake {
             Some(Wake::Message(delay_s)) => self.send(&JobRef::to(job), delay_s).await,
             Some(Wake::DueIndex) | None => Ok(()),
@@ -72,7 +98,7 @@ impl Engine {
 
     /// The id is taken. The client may be repeating a request that died between put and send, so a job that nobody has
     /// run yet gets its message (again): one too many does no harm (I1, I5).
-    async fn duplicate(&self, existing: &Job) -> Error {
+    pub(super) async fn duplicate(&self, existing: &Job) -> Error {
         let now = self.now_ms();
         let current = settle(existing, now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;

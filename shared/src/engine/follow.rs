@@ -28,9 +28,14 @@ pub(super) fn wake(due_at: Option<i64>, now_ms: i64) -> Wake {
 }
 
 impl Engine {
-    /// A job of this queue has ended: its message goes, it is counted, and the job that waits for it gets a message.
+    /// A job of this queue has ended: its lock and its message go, it is counted, and the job that waits for it gets a message.
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
         let delete = async {
+            // The lock goes first: while it is there, the message is what brings somebody who releases it.
+            if let Err(error) = self.release(ended).await {
+                tracing::warn!(job_id = %ended.id, %error, "unique lock not released; the message is kept for it");
+                return;
+            }
             let Some(receipt) = receipt else { return };
             if let Err(error) = self.transport.delete(&line(ended, receipt), &receipt.handle).await {
                 tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");

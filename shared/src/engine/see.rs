@@ -318,6 +318,8 @@ impl Sight<'_> {
         if ended.dead_letter && self.is_young(message) {
             return self.put_back(message, PUT_BACK_S).await;
         }
+        // Who ended it may have died before it released the lock.
+        engine.release(&ended).await?;
         self.delete(message).await
     }
 

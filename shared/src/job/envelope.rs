@@ -8,6 +8,8 @@ use super::history::{JobError, MAX_HISTORY};
 use super::retry::{OnExhaustion, RetryPolicy};
 use super::state::State;
 use super::time::format_ms;
+use super::unique::{UniqueKey, UniquePolicy};
+use crate::error::Result;
 use crate::ids::JobId;
 use crate::json::Json;
 
@@ -93,6 +95,8 @@ pub struct NewJob {
     pub job: Job,
     /// Whether the client chose the id: then the put can be refused, and must come before the send.
     pub client_id: bool,
+    /// The policy of a unique job.
+    pub unique: Option<UniquePolicy>,
 }
 
 /// A job: its envelope, its state and its history. Times are ms since the Unix epoch.
@@ -118,6 +122,8 @@ pub struct Job {
     /// The policy as the client gave it.
     pub retry_given: Option<Json>,
     pub unique: Option<Json>,
+    /// The fingerprint that its duplicates share, if it is a unique job.
+    pub unique_key: Option<UniqueKey>,
     pub rate_limit: Option<Json>,
     /// Top-level fields we do not know, as one JSON object; preserved and shown (core section 5.2).
     pub extra: Option<Json>,
@@ -226,6 +232,14 @@ impl Job {
             if self.errors.is_empty() { 0 } else { serde_json::to_string(&self.errors).map_or(0, |e| e.len()) };
         // The last error is shown twice.
         FRAME + self.envelope_bytes() + 2 * errors + self.result.as_ref().map_or(0, |r| r.get().len())
+    }
+
+    /// The policy of a unique job.
+    ///
+    /// # Errors
+    /// `invalid_request` when it cannot be read, which it could when the job was made.
+    pub(crate) fn unique_policy(&self) -> Result<Option<UniquePolicy>> {
+        self.unique.as_ref().map(|given| UniquePolicy::parse("options.unique", given)).transpose()
     }
 
     /// Puts the job into `discarded`, as of `at_ms`.

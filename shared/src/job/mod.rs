@@ -10,6 +10,7 @@ mod settle;
 mod state;
 pub mod step;
 mod time;
+pub mod unique;
 mod validate;
 
 pub use cron_origin::CronOrigin;

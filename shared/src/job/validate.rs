@@ -7,6 +7,7 @@ use super::envelope::{Job, Moment, NewJob};
 use super::retry::RetryPolicy;
 use super::state::State;
 use super::time::parse_when;
+use super::unique::{UniqueKey, UniquePolicy};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{Ids, JobId};
 use crate::json::{Fields, Json, check_portable, expect};
@@ -132,6 +133,11 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         check_portable(field, value)?;
     }
     check_portable("args", &args)?;
+    let policy = unique.as_ref().map(|given| UniquePolicy::parse("options.unique", given)).transpose()?;
+    let unique_key = match &policy {
+        Some(policy) => Some(UniqueKey::of(policy, "options.unique", &job_type, &queue, &args, meta.as_ref())?),
+        None => None,
+    };
 
     let due = scheduled_at.as_ref().map(|at| at.at_ms).filter(|at| *at > now_ms);
     let state = if pending {
@@ -156,6 +162,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         retry,
         retry_given,
         unique,
+        unique_key,
         rate_limit,
         extra,
         revision: 0,
@@ -191,7 +198,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
     if size > MAX_ENVELOPE_BYTES {
         return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES));
     }
-    Ok(NewJob { job, client_id })
+    Ok(NewJob { job, client_id, unique: policy })
 }
 
 /// Checks a queue name; `field` names it in the error.

@@ -1,13 +1,11 @@
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
 use super::attr::{n, s};
 use super::cron_item::item_of;
+use super::transact::{Reason, Transacted};
 use super::{Store, keys};
-use crate::aws::{Service, service_error};
 use crate::cron::Cron;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::job::Job;
 
 /// An occurrence that makes a job.
@@ -75,46 +73,14 @@ impl Store {
             let update = self.transact_replace(stored, cancelled, nonce)?;
             actions.push(TransactWriteItem::builder().update(update).build());
         }
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(actions))
-            // A retry of a transaction that took effect succeeds without a second one.
-            .client_request_token(format!("fire-{nonce:016x}"))
-            .send()
-            .await;
-        let failure = match sent {
-            Ok(_) => return Ok(Fired::Done),
-            Err(failure) => failure,
-        };
-        if let SdkError::ServiceError(e) = &failure
-            && let TransactWriteItemsError::TransactionCanceledException(cancelled) = e.err()
-        {
-            let reasons = cancelled.cancellation_reasons();
-            let code = |at: usize| reasons.get(at).and_then(CancellationReason::code).unwrap_or("None");
-            // The SDK does not try these again.
-            if let Some(throttled) = reasons.iter().filter_map(CancellationReason::code).find(|code| is_throttled(code))
-            {
-                return Err(Error::new(
-                    ErrorCode::RateLimited,
-                    "DynamoDB throttles TransactWriteItems; try again shortly.",
-                )
-                .with("service", "DynamoDB")
-                .with("action", "TransactWriteItems")
-                .with("aws_code", throttled));
-            }
-            let refused = |code: &str| matches!(code, "ConditionalCheckFailed" | "TransactionConflict");
-            if refused(code(0)) || refused(code(2)) || code(1) == "TransactionConflict" {
-                return Ok(Fired::Refused);
-            }
-            if code(1) == "ConditionalCheckFailed" {
-                return Ok(Fired::JobExists);
+        match self.transact(actions, format!("fire-{nonce:016x}")).await? {
+            Transacted::Done => Ok(Fired::Done),
+            // The job's own put tells that it exists only where nothing else was in the way.
+            Transacted::Refused(reasons) => {
+                let job_exists = matches!(reasons.get(1), Some(Reason::Condition(_)));
+                let others = reasons.iter().enumerate().any(|(at, reason)| at != 1 && !matches!(reason, Reason::None));
+                Ok(if job_exists && !others { Fired::JobExists } else { Fired::Refused })
             }
         }
-        Err(service_error(Service::DynamoDb, "TransactWriteItems", &failure))
     }
-}
-
-fn is_throttled(code: &str) -> bool {
-    matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded" | "RequestLimitExceeded")
 }

@@ -11,7 +11,7 @@
 //! | `rh` `rt` | receipt handle, its queue's tier unless 0 | | `er` `pe` `rd` | errors, past errors, retry delay ms |
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
-//! | `gr` | message group | | | |
+//! | `gr` | message group | | `uk` | key of a unique job |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
@@ -25,6 +25,7 @@ use super::attr::{Item, get_n, n, s, take_s};
 use super::{Store, keys};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
+use crate::job::unique::UniqueKey;
 use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Receipt, RetryPolicy, State};
 use crate::json::{Json, raw};
 
@@ -54,6 +55,7 @@ impl Store {
         put("vt", job.visibility_timeout_ms.map(n));
         put("rp", json(&job.retry_given));
         put("un", json(&job.unique));
+        put("uk", job.unique_key.as_ref().map(|key| AttributeValue::B(Blob::new(key.bytes()))));
         put("rl", json(&job.rate_limit));
         put("x", json(&job.extra));
         put("nc", job.nonce.map(n));
@@ -134,6 +136,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let in_due_index = item.contains_key("dup");
     let dead_letter = item.contains_key("dlp");
     let tier = get_n(&item, "rt").unwrap_or(0);
+    let unique_key = item.get("uk").and_then(|key| UniqueKey::from_bytes(key.as_b().ok()?.as_ref()));
     let receipt = item.remove("rh").and_then(receipt_text).map(|handle| Receipt { handle, tier });
     let mut text = |name: &str| take_s(&mut item, name);
     let token = text("lt");
@@ -180,6 +183,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         retry,
         retry_given,
         unique: text("un").map(raw).transpose()?,
+        unique_key,
         rate_limit: text("rl").map(raw).transpose()?,
         extra: text("x").map(raw).transpose()?,
         revision,

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attr::s;
 use crate::ids::JobId;
+use crate::job::unique::UniqueKey;
 
 /// Sort key of a job's item.
 pub(crate) const JOB_SK: &str = "J";
@@ -55,6 +56,18 @@ pub fn job_of_pk(pk: &str) -> Option<JobId> {
 #[must_use]
 pub fn counter(queue: &str, shard: u32) -> Key {
     key(format!("{QUEUE_PREFIX}{queue}"), format!("C#{shard}"))
+}
+
+/// The lock of a unique key.
+#[must_use]
+pub fn unique(key: &UniqueKey) -> Key {
+    self::key(format!("UNIQUE#{key}"), "U")
+}
+
+/// The key in the partition key of [`unique`].
+#[must_use]
+pub fn unique_of_pk(pk: &str) -> Option<UniqueKey> {
+    UniqueKey::from_hex(pk.strip_prefix("UNIQUE#")?)
 }
 
 /// A queue's state.

@@ -30,6 +30,8 @@ mod queue_pause;
 mod queue_state;
 mod queue_tier;
 pub mod table;
+mod transact;
+mod unique;
 mod update;
 mod worker;
 
@@ -43,6 +45,7 @@ pub use due::{DueEntry, Place};
 pub use job_claim::ClaimRequest;
 pub use job_put::Put;
 pub use queue::QueueEntry;
+pub use unique::{JobWrite, Locked, Take};
 pub use update::Updated;
 pub use worker::WorkerBeat;
 

@@ -53,7 +53,7 @@ struct Reference<'a> {
 impl Bare {
     /// On the table of `settings`, which `engine` has made.
     pub(crate) async fn new(clients: Clients, settings: Settings, engine: Engine, args: Value) -> Outcome<Self> {
-        let job = engine.enqueue(request(&args, "template", &json!({}))?).await?;
+        let job = engine.enqueue(request(&args, "template", &json!({}))?).await?.job;
         let template = clients
             .dynamodb
             .get_item()

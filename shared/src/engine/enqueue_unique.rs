@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use super::Engine;
+use super::enqueue::{Enqueued, prepare};
+use super::follow::{Wake, wake};
+use crate::error::{Error, ErrorCode, Result};
+use crate::job::unique::{Conflict, Lock, OnConflict, UniqueKey, UniquePolicy, conflict};
+use crate::job::{Event, Job, State, settle, step};
+use crate::store::{JobWrite, Locked, Take};
+use crate::transport::JobRef;
+
+/// How often a lock is tried for that others are trying for.
+const MAX_TRIES: u32 = 10;
+/// Longest wait between two tries, ms.
+const MAX_WAIT_MS: u64 = 100;
+
+/// Why a lock could not be had.
+pub(super) enum Kept {
+    /// By this job, which stays.
+    By(Box<Job>),
+    /// Others were at it all the time.
+    Raced,
+}
+
+impl Engine {
+    /// Stores a unique job and its lock in one transaction (OJS unique jobs section 6), then sends its message. A
+    /// replacement's message goes first: what it replaces was accepted, so nothing may be lost in between.
+    pub(super) async fn enqueue_unique(
+        &self,
+        mut job: Job,
+        key: UniqueKey,
+        policy: &UniquePolicy,
+        now: i64,
+    ) -> Result<Enqueued> {
+        let mut take = Take::Free;
+        let mut sent = false;
+        for tries in 1..=MAX_TRIES {
+            let lock = Lock::of(&job, key, policy, self.ids.nonce());
+            match self.store.lock_job(&lock, &take, JobWrite::New(&job), now).await? {
+                Locked::Done => return self.locked_new(job, &lock, take, sent, now).await,
+                Locked::Taken(existing) => return Err(self.duplicate(&existing).await),
+                Locked::Raced => {
+                    rest(tries).await;
+                    take = Take::Free;
+                }
+                Locked::Held(held) => {
+                    let stored = self.store.get_job(&held.job).await?;
+                    let holder = stored.as_ref().map(|job| settle(job, now));
+                    match (conflict(policy, &held, holder.as_deref(), now), stored.as_ref()) {
+                        (Conflict::None, _) => take = Take::Over(held),
+                        (Conflict::Replace { keep_schedule }, Some(stored)) => {
+                            let Ok(change) = step(stored, Event::Cancel, now) else { continue };
+                            if keep_schedule {
+                                job.scheduled_at.clone_from(&stored.scheduled_at);
+                                job.due_at = stored.due_at;
+                                job.state = State::Scheduled;
+                            }
+                            if let Some(Wake::Message(delay_s)) = prepare(&mut job, now).filter(|_| !sent) {
+                                self.send(&JobRef::to(&job), delay_s).await?;
+                                sent = true;
+                            }
+                            let mut cancelled = change.job;
+                            // The lock is not its any more.
+                            cancelled.unique_key = None;
+                            take = Take::Replacing(held, Box::new((stored.clone(), cancelled)));
+                        }
+                        (kind, Some(stored)) => {
+                            self.send_again(stored, &held, now).await?;
+                            let current = settle(stored, now).into_owned();
+                            if kind == Conflict::Ignore {
+                                tracing::info!(job_id = %current.id, queue = current.queue, "duplicate ignored");
+                                return Ok(Enqueued { job: current, deduplicated: true });
+                            }
+                            return Err(duplicate(&current, &key));
+                        }
+                        (_, None) => return Err(Error::internal("a conflict with a job that is not there")),
+                    }
+                }
+            }
+        }
+        Err(busy())
+    }
+
+    /// Lock and job are written.
+    async fn locked_new(&self, job: Job, lock: &Lock, take: Take, sent: bool, now: i64) -> Result<Enqueued> {
+        if let Take::Replacing(_, holder) = take {
+            let (stored, cancelled) = *holder;
+            let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+            tracing::info!(job_id = %cancelled.id, by = %job.id, "job replaced by a duplicate");
+            self.ended(&cancelled, receipt).await;
+        }
+        let waits = matches!(job.state, State::Available | State::Scheduled);
+        if !sent && let Err(error) = self.send_new(&job, waits.then(|| wake(job.due_at, now))).await {
+            match self.store.unlock_new_job(&job, lock, self.ids.nonce()).await {
+                Ok(true) => return Err(error),
+                // A worker has it already.
+                Ok(false) => {}
+                Err(undo) => {
+                    tracing::warn!(job_id = %job.id, %undo, "unique job not taken back; the client was told to try again");
+                    return Err(error);
+                }
+            }
+        }
+        if job.state.is_terminal() {
+            self.ended(&job, None).await;
+        }
+        tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "unique job enqueued");
+        Ok(Enqueued { job, deduplicated: false })
+    }
+
+    /// The first duplicate of a job that nobody has run may be its own request again, which died between transaction and
+    /// send. One message too many does no harm (I5).
+    async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<()> {
+        let current = settle(stored, now);
+        let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
+        if !waits || stored.in_due_index || lock.resent {
+            return Ok(());
+        }
+        if let Wake::Message(delay_s) = wake(current.due_at, now) {
+            self.send(&JobRef::to(stored), delay_s).await?;
+            self.store.note_resent(lock).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock of a unique job that comes back to life, and writes what it is then (dead letter section 6).
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub(super) async fn lock_again(&self, stored: &Job, new: &Job, now: i64) -> Result<Option<Kept>> {
+        let (Some(policy), Some(key)) = (stored.unique_policy()?, stored.unique_key) else {
+            return Err(Error::internal("a job without a unique policy"));
+        };
+        let policy = UniquePolicy { on_conflict: OnConflict::Reject, ..policy };
+        let mut take = Take::Free;
+        for tries in 1..=MAX_TRIES {
+            // Each try is a transaction of its own.
+            let lock = Lock::of(new, key, &policy, self.ids.nonce());
+            match self.store.lock_job(&lock, &take, JobWrite::Changed(stored, new), now).await? {
+                Locked::Done => return Ok(None),
+                // The job has changed, or others are at the lock: the caller looks again.
+                Locked::Taken(_) | Locked::Raced => {
+                    rest(tries).await;
+                    return Ok(Some(Kept::Raced));
+                }
+                Locked::Held(held) => {
+                    let holder = self.store.get_job(&held.job).await?;
+                    let holder = holder.as_ref().map(|job| settle(job, now).into_owned());
+                    match (conflict(&policy, &held, holder.as_ref(), now), holder) {
+                        (Conflict::None, _) => take = Take::Over(held),
+                        (_, Some(holder)) => return Ok(Some(Kept::By(Box::new(holder)))),
+                        (_, None) => return Err(Error::internal("a conflict with a job that is not there")),
+                    }
+                }
+            }
+        }
+        Ok(Some(Kept::Raced))
+    }
+}
+
+/// Others are at the same key: a short rest, of random length so that they do not meet again.
+async fn rest(tries: u32) {
+    let longest = (5_u64 << tries.min(8)).min(MAX_WAIT_MS);
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+}
+
+/// There is such a job: 409, naming it (unique jobs section 5.1).
+pub(super) fn duplicate(holder: &Job, key: &UniqueKey) -> Error {
+    Error::new(ErrorCode::Duplicate, format!("Job '{}' is there already, with the same unique key.", holder.id))
+        .with("existing_job_id", holder.id.as_str())
+        .with("existing_job_state", holder.state.as_str())
+        .with("uniqueness_key", key.to_string())
+}
+
+fn busy() -> Error {
+    Error::new(ErrorCode::BackendUnavailable, "Others are enqueueing the same unique job; try again shortly.")
+}
