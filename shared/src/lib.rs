@@ -11,6 +11,7 @@
 //! See `docs/architecture.md` for the invariants I1 to I7 that the comments name.
 
 pub mod aws;
+pub mod batch;
 pub mod clock;
 pub mod cron;
 pub mod engine;

@@ -103,7 +103,7 @@ async fn after_an_outage_of_days_the_oldest_go_first_and_no_more_than_the_budget
         // The budget is shared by the shards, and each of them goes from the oldest on.
         let store = stack.engine.store();
         for shard in 0..store.due_shards() {
-            let left = store.due_before(shard, i64::MAX / 2, None, 100).await.unwrap().0;
+            let left = store.due_before(shard, i64::MAX / 2, None, 100).await.unwrap().jobs;
             let oldest_left = left.first().map_or(i64::MAX, |entry| entry.due_at);
             for (_, id) in &ids {
                 let job = store.get_job(id).await.unwrap().unwrap();
@@ -226,7 +226,7 @@ async fn a_cancelled_job_whose_tick_is_under_way_is_not_run() {
     // The tick has read the index; the cancellation comes before its message, and the index lags.
     let mut found = Vec::new();
     for shard in 0..stack.engine.store().due_shards() {
-        found.extend(stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap().0);
+        found.extend(stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap().jobs);
     }
     let entry = found.remove(0);
     stack.engine.cancel(&id).await.unwrap();

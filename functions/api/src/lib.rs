@@ -5,6 +5,7 @@
 
 mod ack;
 pub mod auth;
+mod batch;
 mod body;
 pub mod config;
 mod cron;

@@ -26,7 +26,7 @@ pub(crate) async fn show(State(api): State<Api>) -> Response {
         "protocols": ["http"],
         "backend": "dynamodb+sqs",
         "capabilities": {
-            "batch_enqueue": false,
+            "batch_enqueue": true,
             "cron_jobs": true,
             "dead_letter": true,
             "delayed_jobs": true,
@@ -45,6 +45,7 @@ pub(crate) async fn show(State(api): State<Api>) -> Response {
             "max_envelope_bytes": ojs_core::job::MAX_ENVELOPE_BYTES,
             "max_meta_bytes": ojs_core::job::MAX_META_BYTES,
             "max_request_bytes": api.max_body_bytes,
+            "max_batch_jobs": ojs_core::batch::MAX_BATCH_JOBS,
             "max_fetch_count": ojs_core::engine::MAX_FETCH,
             "max_heartbeat_jobs": ojs_core::engine::MAX_HEARTBEAT_JOBS,
             "max_history": ojs_core::job::MAX_HISTORY,

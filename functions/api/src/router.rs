@@ -6,7 +6,7 @@ use axum::routing::{delete, get, post};
 use ojs_core::Engine;
 
 use crate::auth::ApiKeys;
-use crate::{ack, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, manifest, nack, queues};
+use crate::{ack, batch, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, manifest, nack, queues};
 
 /// What every handler can reach.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/manifest", get(manifest::show))
         .route("/ojs/v1/health", get(health::show))
         .route("/ojs/v1/jobs", post(jobs::create))
+        .route("/ojs/v1/jobs/batch", post(batch::create))
         .route("/ojs/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/ojs/v1/jobs/{id}/activate", post(jobs::activate))
         .route("/ojs/v1/workers/fetch", post(fetch::fetch))

@@ -17,9 +17,9 @@ async fn a_duplicate_is_answered_as_its_strategy_says() {
     let first = app.create(request(json!([{"user": 1, "x": 1}]), by_args.clone())).await;
     let again = request(json!([{"user": 1, "x": 2}]), by_args.clone());
     let refused = app.refused(JOBS, again.clone(), 409, "duplicate").await;
-    assert_eq!(refused["details"]["existing_job_id"], first["id"]);
-    assert_eq!(refused["details"]["existing_job_state"], "available");
-    assert!(refused["details"]["uniqueness_key"].as_str().unwrap().len() == 64);
+    assert_eq!(refused["existing_job_id"], first["id"]);
+    assert_eq!(refused["existing_job_state"], "available");
+    assert!(refused["uniqueness_key"].as_str().unwrap().len() == 64);
     // Another value, type or set of keys is another job.
     app.create(request(json!([{"user": 2}]), by_args.clone())).await;
     app.create(json!({"type": "a.c", "args": [{"user": 1}], "options": {"unique": by_args}})).await;
@@ -45,7 +45,7 @@ async fn what_a_policy_names_must_be_there() {
         (json!({"keys": ["meta"], "meta_keys": ["tenant"]}), "options.unique.meta_keys"),
     ] {
         let refused = app.refused(JOBS, request(json!([1]), unique), 400, "invalid_request").await;
-        assert_eq!(refused["details"]["field"], field);
+        assert_eq!(refused["field"], field);
     }
     app.stop().await;
 }

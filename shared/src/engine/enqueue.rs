@@ -3,7 +3,9 @@ use std::borrow::Cow;
 use futures::future::{join, try_join};
 
 use super::Engine;
+use super::enqueue_unique::busy;
 use super::follow::{Wake, wake};
+use crate::batch::Visibility;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::{Job, NewJob, State, parse_enqueue, settle};
 use crate::json::Fields;
@@ -44,7 +46,12 @@ impl Engine {
     /// error, and then nothing is left.
     pub async fn enqueue(&self, request: Fields) -> Result<Enqueued> {
         let now = self.now_ms();
-        let NewJob { mut job, client_id, unique } = parse_enqueue(request, now, &self.ids)?;
+        self.enqueue_new(parse_enqueue(request, now, &self.ids)?, now).await
+    }
+
+    /// The same for a request that has been read.
+    pub(super) async fn enqueue_new(&self, new: NewJob, now: i64) -> Result<Enqueued> {
+        let NewJob { mut job, client_id, unique } = new;
         let wake = prepare(&mut job, now);
         self.register_queue(&job.queue).await?;
         if let (Some(policy), Some(key)) = (unique, job.unique_key) {
@@ -99,6 +106,12 @@ impl Engine {
     /// The id is taken. The client may be repeating a request that died between put and send, so a job that nobody has
     /// run yet gets its message (again): one too many does no harm (I1, I5).
     pub(super) async fn duplicate(&self, existing: &Job) -> Error {
+        // A job of a batch is not there yet, or will never have been.
+        match self.visibility(existing).await {
+            Ok(Visibility::There) => {}
+            Ok(_) => return busy(),
+            Err(error) => return error,
+        }
         let now = self.now_ms();
         let current = settle(existing, now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::Engine;
 use super::enqueue::{Enqueued, prepare};
 use super::follow::{Wake, wake};
+use crate::batch::Visibility;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::unique::{Conflict, Lock, OnConflict, UniqueKey, UniquePolicy, conflict};
 use crate::job::{Event, Job, State, settle, step};
@@ -10,9 +11,19 @@ use crate::store::{JobWrite, Locked, Take};
 use crate::transport::JobRef;
 
 /// How often a lock is tried for that others are trying for.
-const MAX_TRIES: u32 = 10;
+pub(super) const MAX_TRIES: u32 = 10;
 /// Longest wait between two tries, ms.
 const MAX_WAIT_MS: u64 = 100;
+
+/// Who holds a lock.
+pub(super) enum Holding {
+    /// This job.
+    Job(Box<Job>),
+    /// A job of a batch that is being written.
+    Undecided,
+    /// A job that is not there.
+    Nothing,
+}
 
 /// Why a lock could not be had.
 pub(super) enum Kept {
@@ -44,25 +55,24 @@ impl Engine {
                     take = Take::Free;
                 }
                 Locked::Held(held) => {
-                    let stored = self.store.get_job(&held.job).await?;
+                    let stored = match self.holder(&held).await? {
+                        Holding::Job(stored) => Some(*stored),
+                        Holding::Nothing => None,
+                        Holding::Undecided => return Err(busy()),
+                    };
                     let holder = stored.as_ref().map(|job| settle(job, now));
                     match (conflict(policy, &held, holder.as_deref(), now), stored.as_ref()) {
                         (Conflict::None, _) => take = Take::Over(held),
                         (Conflict::Replace { keep_schedule }, Some(stored)) => {
                             let Ok(change) = step(stored, Event::Cancel, now) else { continue };
                             if keep_schedule {
-                                job.scheduled_at.clone_from(&stored.scheduled_at);
-                                job.due_at = stored.due_at;
-                                job.state = State::Scheduled;
+                                keep_the_schedule(&mut job, stored);
                             }
                             if let Some(Wake::Message(delay_s)) = prepare(&mut job, now).filter(|_| !sent) {
                                 self.send(&JobRef::to(&job), delay_s).await?;
                                 sent = true;
                             }
-                            let mut cancelled = change.job;
-                            // The lock is not its any more.
-                            cancelled.unique_key = None;
-                            take = Take::Replacing(held, Box::new((stored.clone(), cancelled)));
+                            take = replacing(held, stored.clone(), change.job);
                         }
                         (kind, Some(stored)) => {
                             self.send_again(stored, &held, now).await?;
@@ -110,7 +120,7 @@ impl Engine {
 
     /// The first duplicate of a job that nobody has run may be its own request again, which died between transaction and
     /// send. One message too many does no harm (I5).
-    async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<()> {
+    pub(super) async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<()> {
         let current = settle(stored, now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
         if !waits || stored.in_due_index || lock.resent {
@@ -121,6 +131,16 @@ impl Engine {
             self.store.note_resent(lock).await?;
         }
         Ok(())
+    }
+
+    /// The job that holds a lock, as stored.
+    pub(super) async fn holder(&self, lock: &Lock) -> Result<Holding> {
+        let Some(stored) = self.store.get_job(&lock.job).await? else { return Ok(Holding::Nothing) };
+        Ok(match self.visibility(&stored).await? {
+            Visibility::There => Holding::Job(Box::new(stored)),
+            Visibility::Undecided => Holding::Undecided,
+            Visibility::Never => Holding::Nothing,
+        })
     }
 
     /// Takes the lock of a unique job that comes back to life, and writes what it is then (dead letter section 6).
@@ -144,7 +164,11 @@ impl Engine {
                     return Ok(Some(Kept::Raced));
                 }
                 Locked::Held(held) => {
-                    let holder = self.store.get_job(&held.job).await?;
+                    let holder = match self.holder(&held).await? {
+                        Holding::Job(stored) => Some(*stored),
+                        Holding::Nothing => None,
+                        Holding::Undecided => return Ok(Some(Kept::Raced)),
+                    };
                     let holder = holder.as_ref().map(|job| settle(job, now).into_owned());
                     match (conflict(&policy, &held, holder.as_ref(), now), holder) {
                         (Conflict::None, _) => take = Take::Over(held),
@@ -158,8 +182,22 @@ impl Engine {
     }
 }
 
+/// Schedules `job` for when `replaced` was to run.
+pub(super) fn keep_the_schedule(job: &mut Job, replaced: &Job) {
+    job.scheduled_at.clone_from(&replaced.scheduled_at);
+    job.due_at = replaced.due_at;
+    job.state = State::Scheduled;
+}
+
+/// Takes the lock of a job that is cancelled for it.
+pub(super) fn replacing(held: Lock, stored: Job, mut cancelled: Job) -> Take {
+    // The lock is not its any more.
+    cancelled.unique_key = None;
+    Take::Replacing(held, Box::new((stored, cancelled)))
+}
+
 /// Others are at the same key: a short rest, of random length so that they do not meet again.
-async fn rest(tries: u32) {
+pub(super) async fn rest(tries: u32) {
     let longest = (5_u64 << tries.min(8)).min(MAX_WAIT_MS);
     tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
 }
@@ -172,6 +210,6 @@ pub(super) fn duplicate(holder: &Job, key: &UniqueKey) -> Error {
         .with("uniqueness_key", key.to_string())
 }
 
-fn busy() -> Error {
-    Error::new(ErrorCode::BackendUnavailable, "Others are enqueueing the same unique job; try again shortly.")
+pub(super) fn busy() -> Error {
+    Error::new(ErrorCode::BackendUnavailable, "Others are enqueueing the same job; try again shortly.")
 }

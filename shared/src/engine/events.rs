@@ -102,7 +102,7 @@ impl Engine {
 
     async fn newest_jobs(&self, queue: &str) -> Result<Vec<Job>> {
         let ids = self.store.newest_jobs(queue, FEED_JOBS_PER_QUEUE).await?;
-        self.store.get_jobs(&ids).await
+        self.only_there(self.store.get_jobs(&ids).await?).await
     }
 
     /// The queues asked for, else all there are.

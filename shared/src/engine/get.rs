@@ -1,15 +1,19 @@
 use super::{Engine, refuse};
+use crate::batch::Visibility;
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Job, settle};
 
 impl Engine {
-    /// A job as of now (OJS core section 7.5): one strongly consistent read.
+    /// A job as of now (OJS core section 7.5): one strongly consistent read, and another one while a job of a batch waits.
     ///
     /// # Errors
     /// `not_found`; the AWS error.
     pub async fn get(&self, id: &JobId) -> Result<Job> {
         let stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
+        if self.visibility(&stored).await? != Visibility::There {
+            return Err(refuse::missing(id));
+        }
         Ok(settle(&stored, self.now_ms()).into_owned())
     }
 }

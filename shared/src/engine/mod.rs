@@ -5,6 +5,7 @@
 
 mod ack;
 mod activate;
+mod batch_finish;
 mod cancel;
 mod cron_delete;
 mod cron_get;
@@ -15,6 +16,7 @@ mod cron_toggle;
 mod dead_letters;
 mod drain;
 mod enqueue;
+mod enqueue_batch;
 mod enqueue_unique;
 mod events;
 mod fetch;
@@ -33,6 +35,7 @@ mod refuse;
 mod see;
 mod tick;
 mod unique_lock;
+mod visible;
 
 pub use ack::{Ack, Acked};
 pub use cron_list::{CronPage, CronQuery};
@@ -41,6 +44,7 @@ pub use cron_tick::CronTicked;
 pub use dead_letters::{DeadLetterPage, DeadLetterQuery, Override};
 pub use drain::Drained;
 pub use enqueue::Enqueued;
+pub use enqueue_batch::MAX_REPLACEMENTS;
 pub use events::{EventPage, EventQuery, FEED_CRONS, FEED_JOBS_PER_QUEUE, FEED_QUEUES};
 pub use fetch::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
 pub use health::Health;
@@ -64,7 +68,7 @@ use crate::store::{Store, Updated};
 use crate::transport::Transport;
 
 /// Most bytes of jobs in one answer: Lambda gives back 6 MB at most, and jobs that are claimed must arrive.
-const MAX_ANSWER_BYTES: usize = 5_000_000;
+pub const MAX_ANSWER_BYTES: usize = 5_000_000;
 /// How often an operation computes anew because the job changed between its read and its write.
 const MAX_RACES: u32 = 5;
 

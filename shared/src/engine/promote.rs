@@ -94,10 +94,11 @@ impl Engine {
                 }
             }
             match read {
-                Ok(Some((page, place))) => {
-                    left -= page.len().min(left);
-                    entries = page;
-                    next = place.map(Some);
+                Ok(Some(page)) => {
+                    left -= (page.jobs.len() + page.batches.len()).min(left);
+                    self.look_after_batches(&page.batches).await;
+                    entries = page.jobs;
+                    next = page.next.map(Some);
                 }
                 Ok(None) => entries.clear(),
                 Err(error) => {

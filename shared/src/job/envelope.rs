@@ -9,7 +9,6 @@ use super::retry::{OnExhaustion, RetryPolicy};
 use super::state::State;
 use super::time::format_ms;
 use super::unique::{UniqueKey, UniquePolicy};
-use crate::error::Result;
 use crate::ids::JobId;
 use crate::json::Json;
 
@@ -165,6 +164,8 @@ pub struct Job {
     /// The message group that its `meta.message_group_id` asks for.
     pub group: Option<String>,
 
+    /// The batch that it came with, until it is claimed: a job of a batch that is not committed is not there.
+    pub batch: Option<JobId>,
     /// The cron job's occurrence that made it.
     pub cron: Option<CronOrigin>,
     /// The job that must have ended before this one may be claimed (cron overlap policy `enqueue`).
@@ -238,7 +239,7 @@ impl Job {
     ///
     /// # Errors
     /// `invalid_request` when it cannot be read, which it could when the job was made.
-    pub(crate) fn unique_policy(&self) -> Result<Option<UniquePolicy>> {
+    pub(crate) fn unique_policy(&self) -> crate::error::Result<Option<UniquePolicy>> {
         self.unique.as_ref().map(|given| UniquePolicy::parse("options.unique", given)).transpose()
     }
 
@@ -267,12 +268,40 @@ impl Job {
         }
     }
 
+    /// What OJS shows of this job where there is no room for all of it (bulk operations section 5.2).
+    #[must_use]
+    pub fn brief(&self) -> Brief<'_> {
+        Brief(self)
+    }
+
     /// The JSON that OJS shows of this job (core section 5, JSON format section 6).
     ///
     /// With `lease`, also the token and end of the worker's lease.
     #[must_use]
     pub fn shown(&self, lease: bool) -> Shown<'_> {
         Shown { job: self, lease }
+    }
+}
+
+/// A job on the wire, without what its client sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Brief<'a>(&'a Job);
+
+impl Serialize for Brief<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(job) = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", job.id.as_str())?;
+        map.serialize_entry("type", &job.job_type)?;
+        map.serialize_entry("queue", &job.queue)?;
+        map.serialize_entry("priority", &job.priority)?;
+        map.serialize_entry("state", job.state.as_str())?;
+        map.serialize_entry("attempt", &job.attempt)?;
+        map.serialize_entry("created_at", &format_ms(job.created_at))?;
+        if let Some(at) = &job.scheduled_at {
+            map.serialize_entry("scheduled_at", &at.to_wire())?;
+        }
+        map.end()
     }
 }
 

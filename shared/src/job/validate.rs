@@ -190,6 +190,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         previous_state: None,
         dead_letter: false,
         group,
+        batch: None,
         cron: None,
         waits_for: None,
         successor: None,

@@ -1,7 +1,8 @@
-use super::attr::{get_n, n, s, take_s};
+use super::attr::{Item, get_n, n, s, take_s};
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
+use crate::ids::JobId;
 use crate::transport::JobRef;
 
 /// A job in the due index: all that is needed to send its message.
@@ -11,6 +12,17 @@ pub struct DueEntry {
     pub job: JobRef,
     /// When it is due, ms since the Unix epoch.
     pub due_at: i64,
+}
+
+/// A page of the due index.
+#[derive(Debug)]
+pub struct DuePage {
+    /// Jobs, earliest first.
+    pub jobs: Vec<DueEntry>,
+    /// Batches that somebody must look after, and when, ms since the Unix epoch.
+    pub batches: Vec<(JobId, i64)>,
+    /// Where the next page starts, if there may be one.
+    pub next: Option<Place>,
 }
 
 /// A place in an index, after which the next page starts.
@@ -24,18 +36,11 @@ impl Store {
         self.shards
     }
 
-    /// The first `limit` jobs of one shard after `after` that are due at `until_ms` or before, earliest first; and where the
-    /// next page starts, if there may be one.
+    /// The first `limit` entries of one shard after `after` that are due at `until_ms` or before.
     ///
     /// # Errors
     /// The AWS error.
-    pub async fn due_before(
-        &self,
-        shard: u32,
-        until_ms: i64,
-        after: Option<Place>,
-        limit: i32,
-    ) -> Result<(Vec<DueEntry>, Option<Place>)> {
+    pub async fn due_before(&self, shard: u32, until_ms: i64, after: Option<Place>, limit: i32) -> Result<DuePage> {
         let answer = self
             .client
             .query()
@@ -50,20 +55,15 @@ impl Store {
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let next = answer.last_evaluated_key.map(Place);
-        let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
-            let due_at = get_n(&item, "dus")?;
-            let job = JobRef {
-                id: keys::job_of_pk(&take_s(&mut item, "pk")?)?,
-                job_type: take_s(&mut item, "ty")?,
-                queue: take_s(&mut item, "q")?,
-                priority: get_n(&item, "p").unwrap_or(0),
-                group: take_s(&mut item, "gr"),
-                due_at: Some(due_at),
-                wakes: None,
-            };
-            Some(DueEntry { job, due_at })
-        });
-        Ok((entries.collect(), next))
+        let (mut jobs, mut batches) = (Vec::new(), Vec::new());
+        for mut item in answer.items.unwrap_or_default() {
+            let Some(pk) = take_s(&mut item, "pk") else { continue };
+            match keys::batch_of_pk(&pk) {
+                Some(batch) => batches.extend(get_n(&item, "dus").map(|due| (batch, due))),
+                None => jobs.extend(entry(item, &pk)),
+            }
+        }
+        Ok(DuePage { jobs, batches, next })
     }
 
     /// Takes a job out of the due index once its message is sent; a job that has moved on is left as it is.
@@ -85,4 +85,18 @@ impl Store {
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
         }
     }
+}
+
+fn entry(mut item: Item, pk: &str) -> Option<DueEntry> {
+    let due_at = get_n(&item, "dus")?;
+    let job = JobRef {
+        id: keys::job_of_pk(pk)?,
+        job_type: take_s(&mut item, "ty")?,
+        queue: take_s(&mut item, "q")?,
+        priority: get_n(&item, "p").unwrap_or(0),
+        group: take_s(&mut item, "gr"),
+        due_at: Some(due_at),
+        wakes: None,
+    };
+    Some(DueEntry { job, due_at })
 }

@@ -12,6 +12,7 @@
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
+//! | `bt` | batch that it comes with, until it is claimed | | | |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
@@ -94,6 +95,7 @@ impl Store {
         if let Some(origin) = &job.cron {
             put("cr", Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
         }
+        put("bt", job.batch.as_ref().map(|id| s(id.as_str())));
         put("gr", job.group.as_ref().map(s));
         put("wf", job.waits_for.as_ref().map(|id| s(id.as_str())));
         put("nb", job.successor.as_ref().map(s));
@@ -162,10 +164,11 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         Some(origin) => Some(serde_json::from_str(&origin).map_err(|_| broken("cr"))?),
         None => None,
     };
-    let waits_for = match text("wf") {
-        Some(id) => Some(JobId::parse(&id).ok_or_else(|| broken("wf"))?),
-        None => None,
+    let mut id_in = |name: &str| match text(name) {
+        Some(id) => JobId::parse(&id).map(Some).ok_or_else(|| broken(name)),
+        None => Ok(None),
     };
+    let (waits_for, batch) = (id_in("wf")?, id_in("bt")?);
     let errors: Vec<JobError> = match text("er") {
         Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
         None => Vec::new(),
@@ -213,6 +216,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         group: text("gr"),
         cron,
         waits_for,
+        batch,
         successor: text("nb"),
         id,
     })

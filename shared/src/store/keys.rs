@@ -13,6 +13,10 @@ use crate::job::unique::UniqueKey;
 
 /// Sort key of a job's item.
 pub(crate) const JOB_SK: &str = "J";
+/// How a batch's partition key starts.
+const BATCH_PREFIX: &str = "BATCH#";
+/// How a lock's partition key starts.
+const UNIQUE_PREFIX: &str = "UNIQUE#";
 /// Sort key of a worker's item.
 const WORKER_SK: &str = "W";
 /// How the partition key of a queue's own items starts.
@@ -58,16 +62,28 @@ pub fn counter(queue: &str, shard: u32) -> Key {
     key(format!("{QUEUE_PREFIX}{queue}"), format!("C#{shard}"))
 }
 
+/// A batch.
+#[must_use]
+pub fn batch(id: &JobId) -> Key {
+    key(format!("{BATCH_PREFIX}{id}"), "B")
+}
+
+/// The id in a batch's partition key.
+#[must_use]
+pub fn batch_of_pk(pk: &str) -> Option<JobId> {
+    JobId::parse(pk.strip_prefix(BATCH_PREFIX)?)
+}
+
 /// The lock of a unique key.
 #[must_use]
 pub fn unique(key: &UniqueKey) -> Key {
-    self::key(format!("UNIQUE#{key}"), "U")
+    self::key(format!("{UNIQUE_PREFIX}{key}"), "U")
 }
 
 /// The key in the partition key of [`unique`].
 #[must_use]
 pub fn unique_of_pk(pk: &str) -> Option<UniqueKey> {
-    UniqueKey::from_hex(pk.strip_prefix("UNIQUE#")?)
+    UniqueKey::from_hex(pk.strip_prefix(UNIQUE_PREFIX)?)
 }
 
 /// A queue's state.

@@ -3,6 +3,8 @@
 
 mod attr;
 mod batch_get;
+mod batch_item;
+mod batch_write;
 mod counter;
 mod cron_delete;
 mod cron_due;
@@ -35,13 +37,14 @@ mod unique;
 mod update;
 mod worker;
 
+pub use batch_item::{Committed, Replacement};
 pub use counter::Outcome;
 pub use cron_due::CronDueEntry;
 pub use cron_fire::{Fired, Firing};
 pub use cron_list::CronList;
 pub use cron_replace::CronUpdated;
 pub use dead_letter::DeadLetterPosition;
-pub use due::{DueEntry, Place};
+pub use due::{DueEntry, DuePage, Place};
 pub use job_claim::ClaimRequest;
 pub use job_put::Put;
 pub use queue::QueueEntry;

@@ -70,7 +70,13 @@ impl Store {
         }
     }
 
-    fn lock_actions(&self, lock: &Lock, take: &Take, job: JobWrite<'_>, now_ms: i64) -> Result<Vec<TransactWriteItem>> {
+    pub(super) fn lock_actions(
+        &self,
+        lock: &Lock,
+        take: &Take,
+        job: JobWrite<'_>,
+        now_ms: i64,
+    ) -> Result<Vec<TransactWriteItem>> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item_of(lock)))

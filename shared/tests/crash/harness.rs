@@ -151,9 +151,12 @@ impl Scenario<'_> {
         let store = self.stack.engine.store();
         let mut due = Vec::new();
         for shard in 0..store.due_shards() {
-            due.extend(store.due_before(shard, i64::MAX / 2, None, 1).await.unwrap().0);
+            let page = store.due_before(shard, i64::MAX / 2, None, 1).await.unwrap();
+            due.extend(page.jobs.into_iter().map(|entry| entry.due_at));
+            // A batch is looked after when its time has come, and not before.
+            due.extend(page.batches.into_iter().map(|(_, due_at)| due_at + LOOKAHEAD_MS));
         }
-        due.into_iter().map(|entry| entry.due_at).min()
+        due.into_iter().min()
     }
 
     /// Drains, and checks that the job has ended so (I1) and stays so (I4).

@@ -12,6 +12,7 @@ pub(super) fn claim(mut job: Job, lease: Lease, now_ms: i64) -> Result<Job, Refu
             job.started_at = Some(now_ms);
             job.due_at = None;
             job.in_due_index = false;
+            job.batch = None;
             job.ended_lease = None;
             job.lease = Some(lease);
             Ok(job)

@@ -1,0 +1,44 @@
+//! `/ojs/v1/jobs/batch` (HTTP binding section 9.5, JSON format section 10).
+
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use ojs_core::engine::{Enqueued, MAX_ANSWER_BYTES};
+use ojs_core::job::{Brief, Shown};
+use serde::Serialize;
+
+use crate::body::JsonBody;
+use crate::problem::Problem;
+use crate::reply;
+use crate::router::Api;
+
+/// How many jobs the request had (bulk operations section 11.3).
+const BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-batch-size");
+
+#[derive(Serialize)]
+struct BatchReply<'a> {
+    jobs: Vec<AnyJob<'a>>,
+    count: usize,
+}
+
+/// A job, whole where there is room for it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnyJob<'a> {
+    Whole(Shown<'a>),
+    Brief(Brief<'a>),
+}
+
+pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
+    let made = api.engine.enqueue_batch(request).await?;
+    // An answer that Lambda cannot give back would tell the client that nothing was made.
+    let whole = made.iter().map(|made| made.job.answer_bytes()).sum::<usize>() <= MAX_ANSWER_BYTES;
+    let jobs = made.iter().map(|Enqueued { job, .. }| match whole {
+        true => AnyJob::Whole(job.shown(false)),
+        false => AnyJob::Brief(job.brief()),
+    });
+    let answer = BatchReply { jobs: jobs.collect(), count: made.len() };
+    let mut response = reply::json(StatusCode::CREATED, &answer);
+    response.headers_mut().insert(BATCH_SIZE, HeaderValue::from(made.len()));
+    Ok(response)
+}

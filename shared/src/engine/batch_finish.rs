@@ -1,0 +1,67 @@
+//! What is left to do for a batch once it is decided: by the request itself, or by a tick for one that died.
+
+use futures::future::join_all;
+
+use super::Engine;
+use super::follow::{Wake, wake};
+use crate::batch::{Batch, BatchState};
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::job::{Job, State, settle};
+use crate::transport::JobRef;
+
+impl Engine {
+    /// Ends the batches whose time has come, one after the other; those that fail stay for the next tick.
+    pub(super) async fn look_after_batches(&self, batches: &[(JobId, i64)]) {
+        let now = self.now_ms();
+        for (id, _) in batches.iter().filter(|(_, due_at)| *due_at <= now) {
+            if let Err(error) = self.look_after_batch(id).await {
+                tracing::warn!(batch_id = %id, %error, "batch not ended; the next tick tries again");
+            }
+        }
+    }
+
+    async fn look_after_batch(&self, id: &JobId) -> Result<()> {
+        let Some(batch) = self.store.get_batch(id).await? else { return Ok(()) };
+        // Its request has died: it was never answered, and what it wrote goes.
+        if batch.state == BatchState::Committed || !self.store.abort_batch(id).await? {
+            return self.finish_batch(&batch).await;
+        }
+        tracing::warn!(batch_id = %id, jobs = batch.jobs.len(), "an unfinished batch is called off");
+        self.drop_jobs(&batch).await?;
+        self.store.delete_batch(id).await
+    }
+
+    /// Sends the messages of a committed batch's jobs that nobody has claimed, and forgets the batch.
+    async fn finish_batch(&self, batch: &Batch) -> Result<()> {
+        let now = self.now_ms();
+        let jobs = self.store.get_jobs(&batch.jobs).await?;
+        let waiting = jobs.iter().filter(|job| job.batch.as_ref() == Some(&batch.id) && job.attempt == 0);
+        let messages: Vec<_> = waiting.filter_map(|job| Some((JobRef::to(job), delay_of(job, now)?))).collect();
+        self.send_all(&messages).await.into_iter().collect::<Result<()>>()?;
+        tracing::info!(batch_id = %batch.id, messages = messages.len(), "batch finished");
+        self.store.delete_batch(&batch.id).await
+    }
+
+    /// Deletes what an aborted batch has written: its jobs, and before them their locks.
+    pub(super) async fn drop_jobs(&self, batch: &Batch) -> Result<()> {
+        let jobs = self.store.get_jobs(&batch.jobs).await?;
+        let drop = jobs.iter().filter(|job| job.batch.as_ref() == Some(&batch.id)).map(|job| async {
+            if let Some(key) = &job.unique_key {
+                self.store.release_lock(job, key, false).await?;
+            }
+            self.store.delete_job_of(&job.id, &batch.id).await
+        });
+        join_all(drop).await.into_iter().collect()
+    }
+}
+
+/// The delay of the message that a job is to have, s; `None` for one that needs none.
+pub(super) fn delay_of(job: &Job, now_ms: i64) -> Option<i64> {
+    let current = settle(job, now_ms);
+    let waits = matches!(current.state, State::Available | State::Scheduled) && !job.in_due_index;
+    match wake(current.due_at, now_ms) {
+        Wake::Message(delay_s) if waits => Some(delay_s),
+        _ => None,
+    }
+}
