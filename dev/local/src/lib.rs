@@ -7,4 +7,4 @@ mod recover;
 mod stack;
 mod tick;
 
-pub use stack::{Stack, StackOptions, StartError};
+pub use stack::{STATS_MAX_JOBS, Stack, StackOptions, StartError};

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ojs_core::Settings;
+use ojs_core::settings::SettingsError;
 use ojs_emulators::SqsFaults;
-use ojs_local::{Stack, StackOptions, StartError};
+use ojs_local::{STATS_MAX_JOBS, Stack, StackOptions, StartError};
 
 /// The local stack of ojs-serverless: DynamoDB, SQS and the OJS API in one process.
 #[derive(Debug, Parser)]
@@ -54,7 +55,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         dynamodb_addr: loopback(args.dynamodb_port),
         sqs_addr: loopback(args.sqs_port),
         db: args.db.clone(),
-        settings: Settings::from_env()?,
+        settings: settings()?,
         ticks: !args.no_ticks,
         faults: if args.chaos { chaos() } else { SqsFaults::default() },
     };
@@ -101,4 +102,12 @@ async fn stopped() -> std::io::Result<()> {
         interrupt = tokio::signal::ctrl_c() => interrupt,
         _ = terminate.recv() => Ok(()),
     }
+}
+
+/// The environment's, with the defaults of this stack.
+fn settings() -> Result<Settings, SettingsError> {
+    Settings::from_lookup(|name| {
+        let set = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        set.or_else(|| (name == "OJS_STATS_MAX_JOBS").then(|| STATS_MAX_JOBS.to_string()))
+    })
 }

@@ -18,6 +18,9 @@ use crate::{admin, recover, tick};
 /// How often the database drops items past their TTL.
 const TTL_SWEEP: Duration = Duration::from_secs(60);
 
+/// Here reads cost nothing, so stats are exact: `OJS_STATS_MAX_JOBS` where it is not set.
+pub const STATS_MAX_JOBS: usize = 10_000;
+
 /// What to start and where. The default is an in-memory stack on free loopback ports.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
@@ -45,7 +48,7 @@ impl Default for StackOptions {
             dynamodb_addr: any,
             sqs_addr: any,
             db: None,
-            settings: Settings::default(),
+            settings: Settings { stats_max_jobs: STATS_MAX_JOBS, ..Settings::default() },
             faults: SqsFaults::default(),
             ticks: true,
         }

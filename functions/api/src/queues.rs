@@ -75,3 +75,28 @@ fn status(name: &str, state: &QueueState) -> Response {
     answer["queue"] = queue;
     reply::ok(&answer)
 }
+
+pub(crate) async fn stats(State(api): State<Api>, PathId(name): PathId) -> Result<Response, Problem> {
+    let name = queue_name("queue", name)?;
+    let stats = api.engine.queue_stats(&name).await?;
+    let mut counts = json!({
+        "available": stats.live.available, "active": stats.live.active, "scheduled": stats.live.scheduled,
+        "completed": stats.ended.completed, "cancelled": stats.ended.cancelled, "discarded": stats.ended.discarded,
+    });
+    // What is not known is left out.
+    for (state, count) in [("retryable", stats.live.retryable), ("pending", stats.live.pending)] {
+        if let Some(count) = count {
+            counts[state] = Value::from(count);
+        }
+    }
+    let status = stats.state.status();
+    // As the suites and the OpenAPI document have it, and beside that as the HTTP binding's example does.
+    let mut queue = json!({"name": name, "status": status, "paused": stats.state.paused_at.is_some()});
+    if let (Some(queue), Some(counts)) = (queue.as_object_mut(), counts.as_object()) {
+        queue.extend(counts.clone());
+    }
+    Ok(reply::ok(&json!({
+        "queue": queue, "status": status, "stats": counts, "exact": stats.live.exact,
+        "computed_at": format_ms(stats.computed_at),
+    })))
+}

@@ -42,6 +42,7 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/queues", get(queues::list))
         .route("/ojs/v1/queues/{id}/pause", post(queues::pause))
         .route("/ojs/v1/queues/{id}/resume", post(queues::resume))
+        .route("/ojs/v1/queues/{id}/stats", get(queues::stats))
         .route("/ojs/v1/events", get(events::list));
     layers::around(routes.merge(more), api)
 }

@@ -114,3 +114,25 @@ async fn a_queue_is_paused_and_resumed() {
     assert!(app.get(&format!("{EVENTS}?queues=mail&job_types=a&types=queue.paused")).await.body["events"] == json!([]));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn stats_are_answered_in_both_shapes() {
+    let app = App::start().await;
+    let stats = async |queue: &str| app.get(&format!("{QUEUES}/{queue}/stats")).await;
+    let none = stats("nobody").await;
+    assert_eq!(none.status, 200, "{}", none.body);
+    assert_eq!((&none.body["queue"]["available"], &none.body["queue"]["paused"]), (&json!(0), &json!(false)));
+    app.enqueue(json!({"queue": "s"})).await;
+    let some = stats("s").await.body;
+    assert_eq!((&some["queue"]["name"], &some["queue"]["available"]), (&json!("s"), &json!(1)));
+    assert_eq!(
+        (&some["stats"]["available"], &some["status"], &some["exact"]),
+        (&json!(1), &json!("active"), &json!(false))
+    );
+    assert!(some["computed_at"].is_string());
+    app.post(&format!("{QUEUES}/s/pause"), json!({})).await;
+    assert_eq!(stats("s").await.body["queue"]["status"], "paused");
+    let bad = stats("Not%20a%20queue").await;
+    assert_eq!(bad.status, 400, "{}", bad.body);
+    app.stop().await;
+}

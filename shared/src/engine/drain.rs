@@ -116,7 +116,7 @@ impl Engine {
             }
         }
         self.transport.delete_batch(line, &settled).await?;
-        self.store.count_drained(&line.queue, done.resent, done.dropped).await?;
+        self.store.count_drained(&line.queue, done.resent, done.dropped, self.ids.nonce()).await?;
         total.resent += done.resent;
         total.dropped += done.dropped;
         failure.map_or(Ok(()), Err)

@@ -43,7 +43,7 @@ impl Engine {
         };
         let count = async {
             let Some(outcome) = Outcome::of(ended.state) else { return };
-            if let Err(error) = self.store.count(&ended.queue, outcome).await {
+            if let Err(error) = self.store.count(&ended.queue, outcome, self.ids.nonce()).await {
                 tracing::warn!(job_id = %ended.id, queue = ended.queue, %error, "terminal job not counted");
             }
         };

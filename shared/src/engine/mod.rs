@@ -30,6 +30,7 @@ mod lines;
 mod nack;
 mod promote;
 mod queue_pause;
+mod queue_stats;
 mod queues;
 mod refuse;
 mod see;

@@ -86,6 +86,18 @@ pub fn unique_of_pk(pk: &str) -> Option<UniqueKey> {
     UniqueKey::from_hex(pk.strip_prefix(UNIQUE_PREFIX)?)
 }
 
+/// Partition of a queue's own items.
+#[must_use]
+pub fn queue_pk(name: &str) -> String {
+    format!("{QUEUE_PREFIX}{name}")
+}
+
+/// Whether an item of [`queue_pk`] is the queue's state.
+#[must_use]
+pub fn is_queue_state(item: &Key) -> bool {
+    item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == QUEUE_SK)
+}
+
 /// A queue's state.
 #[must_use]
 pub fn queue_state(name: &str) -> Key {

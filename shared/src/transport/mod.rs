@@ -4,6 +4,7 @@
 mod batch;
 mod body;
 mod delete_batch;
+mod depth;
 mod group;
 mod line;
 pub mod names;
@@ -14,6 +15,7 @@ mod send_batch;
 mod settle;
 
 pub use body::{CronTime, JobRef};
+pub use depth::Depth;
 pub use group::{MAX_GROUP_CHARS, is_group};
 pub use line::{Line, Role};
 pub use receive::Received;

@@ -1,0 +1,64 @@
+use futures::future::{try_join, try_join_all};
+
+use super::Engine;
+use crate::error::Result;
+use crate::job::{State, settle};
+use crate::queue::{Live, QueueState, QueueStats};
+use crate::transport::Line;
+
+impl Engine {
+    /// How many jobs a queue has by state (HTTP binding section 11.2).
+    ///
+    /// Jobs that have ended are counted as they end. The others are counted one by one up to `OJS_STATS_MAX_JOBS` jobs, if
+    /// the listing index is on; beyond that SQS's numbers of messages are answered, one call per priority in use. A queue
+    /// that nobody has used has none.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn queue_stats(&self, queue: &str) -> Result<QueueStats> {
+        let now = self.now_ms();
+        let ((state, ended), exact) = try_join(self.store.queue_counts(queue), self.count_live(queue, now)).await?;
+        let live = match exact {
+            Some(live) => live,
+            None => self.estimate_live(queue, &state).await?,
+        };
+        Ok(QueueStats { state, live, ended, computed_at: now })
+    }
+
+    /// Looks at each job; `None` where there are too many.
+    async fn count_live(&self, queue: &str, now: i64) -> Result<Option<Live>> {
+        let most = self.settings.stats_max_jobs;
+        if most == 0 || !self.store.has_listing() {
+            return Ok(None);
+        }
+        let ids = self.store.newest_jobs(queue, most + 1).await?;
+        if ids.len() > most {
+            return Ok(None);
+        }
+        let jobs = self.only_there(self.store.get_jobs(&ids).await?).await?;
+        let mut live = Live { retryable: Some(0), pending: Some(0), exact: true, ..Live::default() };
+        // One that an operator has moved is in the index of its old queue.
+        for job in jobs.iter().filter(|job| job.queue == queue) {
+            match settle(job, now).state {
+                State::Available => live.available += 1,
+                State::Active => live.active += 1,
+                State::Scheduled => live.scheduled += 1,
+                State::Retryable => *live.retryable.get_or_insert(0) += 1,
+                State::Pending => *live.pending.get_or_insert(0) += 1,
+                State::Completed | State::Cancelled | State::Discarded => {}
+            }
+        }
+        Ok(Some(live))
+    }
+
+    async fn estimate_live(&self, queue: &str, state: &QueueState) -> Result<Live> {
+        let lines: Vec<Line> = state.tiers_down().into_iter().map(|tier| Line::tier(queue, tier)).collect();
+        let mut live = Live::default();
+        for depth in try_join_all(lines.iter().map(|line| self.transport.depth(line))).await? {
+            live.available += depth.visible;
+            live.active += depth.in_flight;
+            live.scheduled += depth.delayed;
+        }
+        Ok(live)
+    }
+}
