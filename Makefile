@@ -74,7 +74,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: check
-check: lint check-conformance check-ministack ## Lint, conformance levels 0 to 2 (where there are suites), ministack
+check: lint check-conformance check-ministack ## Lint, conformance levels 0, 1, 2 and 4 (where there are suites), ministack
 
 .PHONY: check-conformance
 check-conformance:
@@ -82,6 +82,7 @@ check-conformance:
 	    $(MAKE) conformance LEVEL=0; \
 	    $(MAKE) conformance LEVEL=1; \
 	    $(MAKE) conformance LEVEL=2; \
+	    $(MAKE) conformance LEVEL=4; \
 	else \
 	    echo "No conformance suites at $(SUITES): skipped"; \
 	fi

@@ -140,6 +140,12 @@ impl Error {
         Self::new(ErrorCode::ValidationError, format!("'{field}' {problem}.")).with("field", field)
     }
 
+    /// Valid, but not to be had here: 422 `unsupported`.
+    #[must_use]
+    pub fn unsupported(problem: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Unsupported, problem.to_string())
+    }
+
     /// No such resource: 404.
     #[must_use]
     pub fn not_found(resource: &str, id: &str) -> Self {

@@ -4,6 +4,7 @@
 //!   view of a job ([`job::settle`]). Knows nothing of AWS, async or the wall clock.
 //! * [`cron`]: pure as well. Schedules, time zones, and what is to happen at one of their times.
 //! * [`queue`]: pure. Pauses, priority tiers.
+//! * [`batch`], [`limit`]: pure. Many jobs at once; how many may start or run.
 //! * [`store`]: DynamoDB, the truth. Every state change is one conditional write.
 //! * [`transport`]: SQS, the continuation. One message per live job says who looks next.
 //! * [`engine`]: one operation per file, written against the two.
@@ -19,6 +20,7 @@ pub mod error;
 pub mod ids;
 pub mod job;
 pub mod json;
+pub mod limit;
 pub mod queue;
 pub mod settings;
 pub mod store;

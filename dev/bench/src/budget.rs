@@ -68,23 +68,49 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("dead_letter_delete", 1.0, 0.0, 4.0),
     listed("activate", 2.0, 1.0, 1.0),
     listed("list_queues", 1.0, 0.0, 0.0),
-    // A query per shard and one batch read; and a query per shard of the cron jobs, whose skipped occurrences no job tells.
-    listed("events", 9.0, 0.0, 0.0),
+    // A query per shard and one batch read; a read of the queues' states, for their pauses; and a query per shard of the cron
+    // jobs, whose skipped occurrences no job tells.
+    listed("events", 10.0, 0.0, 0.0),
     listed("health", 1.0, 1.0, 0.0),
     // Issue: "at most 0.15 SQS calls per job by batching, at most 2 WCU per job": 200 jobs due at once.
     listed("promote", 1.05, 0.15, 2.0),
     // A read, a put that enters the due index, the message of the next occurrence.
     listed("cron_register", 2.0, 1.0, 2.0),
     listed("cron_register_same", 1.0, 0.0, 0.0),
-    // The receive, reads of the cron job and of the job before, the transaction (2 for the cron job, 2 for its place in the
+    // What is known of the queue is read anew each second; the receive, reads of the cron job and of the job before, the transaction (2 for the cron job, 2 for its place in the
     // due index, 2 for the job, 1 for its place in the listing), the message of the next occurrence, and the claim.
-    listed("cron_fire_by_fetch", 4.0, 2.0, 8.0),
+    listed("cron_fire_by_fetch", 5.0, 2.0, 8.0),
     // The tick's own five calls, the message of the job, the transaction, and the message of the next occurrence.
     listed("cron_fire_by_tick", 6.0, 2.0, 7.0),
     listed("cron_skip", 7.0, 1.0, 3.0),
     // Issue: "an idle month: at most 20 calls a minute in all".
     listed("tick_scheduler_idle", 7.0, 4.0, 1.0),
     listed("tick_cron_idle", 4.0, 0.0, 0.0),
+    // Issue 4: "priority enqueue as plain".
+    listed("enqueue_priority", 1.0, 1.0, 2.0),
+    // Issue 4: "unique enqueue 4 WCU (5 with the listing index)".
+    unlisted("enqueue_unique", 1.0, 1.0, 4.0),
+    listed("enqueue_unique", 1.0, 1.0, 5.0),
+    // The transaction that is refused, and a read of the job that is there.
+    listed("enqueue_duplicate", 2.0, 0.0, 4.0),
+    // The same; then lock, job and the cancelled one, in one transaction, and the cancelled one is counted.
+    listed("enqueue_replacing", 4.0, 1.0, 12.0),
+    // As an ack, and the lock goes.
+    listed("ack_unique", 3.0, 1.0, 3.0),
+    // Issue 4: "an idle fetch on a queue with k tiers is at most k receives".
+    listed("fetch_idle_tiers", 0.0, 3.0, 0.0),
+    // Issue 4: "batch of 100 <= 2 WCU (3 with the listing index) and 0.1 SQS calls per job".
+    unlisted("enqueue_batch", 0.08, 0.1, 2.0),
+    listed("enqueue_batch", 0.08, 0.1, 3.0),
+    // Issue 4: "limited fetch <= 2 WCU more": the start is noted, then the claim is computed from a read.
+    listed("fetch_limited_rate", 3.0, 1.0, 3.0),
+    listed("fetch_limited_concurrency", 3.0, 1.0, 3.0),
+    // A message, which is put back, and another look for one whose job may start.
+    listed("fetch_limited_refused", 0.0, 3.0, 0.0),
+    // As an ack, and the slot is given back.
+    listed("ack_limited", 3.0, 1.0, 3.0),
+    listed("queue_stats", 1.0, 1.0, 0.0),
+    listed("pause", 2.0, 0.0, 2.0),
     // Issue: "the cycle <= 5 WCU at 200 B with the listing index on"; design: "at most 4 write units, 5 with the
     // listing index". Calls: the sum of the three paths.
     unlisted("cycle", 4.0, 3.0, 4.0),

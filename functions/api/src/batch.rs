@@ -19,6 +19,9 @@ const BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-batch-size");
 struct BatchReply<'a> {
     jobs: Vec<AnyJob<'a>>,
     count: usize,
+    /// Which of them were there already, as their unique policy allows (unique jobs section 5.4).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deduplicated: Vec<usize>,
 }
 
 /// A job, whole where there is room for it.
@@ -37,7 +40,8 @@ pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) 
         true => AnyJob::Whole(job.shown(false)),
         false => AnyJob::Brief(job.brief()),
     });
-    let answer = BatchReply { jobs: jobs.collect(), count: made.len() };
+    let deduplicated = made.iter().enumerate().filter(|(_, made)| made.deduplicated).map(|(at, _)| at).collect();
+    let answer = BatchReply { jobs: jobs.collect(), count: made.len(), deduplicated };
     let mut response = reply::json(StatusCode::CREATED, &answer);
     response.headers_mut().insert(BATCH_SIZE, HeaderValue::from(made.len()));
     Ok(response)

@@ -16,6 +16,7 @@ mod health;
 mod heartbeat;
 mod jobs;
 mod layers;
+mod limits;
 mod manifest;
 mod nack;
 mod page;

@@ -34,7 +34,7 @@ pub(crate) async fn show(State(api): State<Api>) -> Response {
             "job_ttl": true,
             "pause_resume": true,
             "priority_queues": true,
-            "rate_limiting": false,
+            "rate_limiting": true,
             "schema_validation": false,
             "unique_jobs": true,
             "workflows": false,

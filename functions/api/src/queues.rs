@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use ojs_core::job::{format_ms, queue_name};
-use ojs_core::queue::QueueState;
+use ojs_core::queue::{QueueConfig, QueueState};
 use serde_json::{Value, json};
 
-use crate::body::OptionalJsonBody;
+use crate::body::{JsonBody, OptionalJsonBody};
 use crate::page;
 use crate::path::PathId;
 use crate::problem::Problem;
@@ -99,4 +99,29 @@ pub(crate) async fn stats(State(api): State<Api>, PathId(name): PathId) -> Resul
         "queue": queue, "status": status, "stats": counts, "exact": stats.live.exact,
         "computed_at": format_ms(stats.computed_at),
     })))
+}
+
+/// A queue's state and configuration (queue configuration section 9.3).
+fn details(name: &str, state: &QueueState) -> Response {
+    let paused = state.paused_at.is_some();
+    reply::ok(&json!({
+        "name": name, "state": state.status(), "status": state.status(), "paused": paused,
+        "paused_at": state.paused_at.map(format_ms), "config": state.config,
+    }))
+}
+
+pub(crate) async fn show(State(api): State<Api>, PathId(name): PathId) -> Result<Response, Problem> {
+    let name = queue_name("queue", name)?;
+    let state = api.engine.get_queue(&name).await?;
+    Ok(details(&name, &state))
+}
+
+pub(crate) async fn configure(
+    State(api): State<Api>,
+    PathId(name): PathId,
+    JsonBody(request): JsonBody,
+) -> Result<Response, Problem> {
+    let name = queue_name("queue", name)?;
+    let state = api.engine.configure_queue(&name, &QueueConfig::parse(request)?).await?;
+    Ok(details(&name, &state))
 }

@@ -6,7 +6,9 @@ use axum::routing::{delete, get, post};
 use ojs_core::Engine;
 
 use crate::auth::ApiKeys;
-use crate::{ack, batch, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, manifest, nack, queues};
+use crate::{
+    ack, batch, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, nack, queues,
+};
 
 /// What every handler can reach.
 #[derive(Debug, Clone)]
@@ -43,6 +45,10 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/queues/{id}/pause", post(queues::pause))
         .route("/ojs/v1/queues/{id}/resume", post(queues::resume))
         .route("/ojs/v1/queues/{id}/stats", get(queues::stats))
+        .route("/ojs/v1/queues/{id}", get(queues::show))
+        .route("/ojs/v1/queues/{id}/config", get(queues::show).put(queues::configure))
+        .route("/ojs/v1/rate-limits", get(limits::list))
+        .route("/ojs/v1/rate-limits/{id}", get(limits::show).put(limits::put).delete(limits::delete))
         .route("/ojs/v1/events", get(events::list));
     layers::around(routes.merge(more), api)
 }

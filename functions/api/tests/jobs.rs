@@ -80,7 +80,7 @@ async fn flat_fields_are_read_where_options_lack_them() {
     let app = App::start().await;
     let flat = json!({
         "type": "a", "args": [], "queue": "flat", "priority": 3, "timeout": 5, "visibility_timeout": 40,
-        "scheduled_at": "2020-01-01T00:00:00Z", "expires_at": "+PT1H", "tags": ["t"], "unique": {"keys": ["type"]},
+        "scheduled_at": "2020-01-01T00:00:00Z", "expires_at": "+PT1H", "tags": ["t"], "unique": {"keys": ["type", "queue"]},
         "retry": {"max_attempts": 2},
     });
     let job = app.create(flat.clone()).await;
@@ -92,7 +92,7 @@ async fn flat_fields_are_read_where_options_lack_them() {
         ("scheduled_at", json!("2020-01-01T00:00:00Z")),
         ("expires_at", app.time(3_600_000)),
         ("tags", json!(["t"])),
-        ("unique", json!({"keys": ["type"]})),
+        ("unique", json!({"keys": ["type", "queue"]})),
         ("max_attempts", json!(2)),
         ("state", json!("available")),
     ] {

@@ -14,6 +14,10 @@ use crate::ids::JobId;
 /// How long a batch may stay open before a tick calls it off, ms: longer than any request runs.
 pub const OPEN_MS: i64 = 60_000;
 
+/// How long one that was called off is remembered, ms: longer than any request may hang. What such a one writes late goes
+/// then.
+pub const ABORTED_MS: i64 = 3_600_000;
+
 /// A batch under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {

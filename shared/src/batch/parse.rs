@@ -120,7 +120,7 @@ mod tests {
                 r#"{"type":"a","args":[],"options":{"retry":{"max_attempts":-1}}}"#.to_owned(),
                 "validation_error",
                 0,
-                Some("jobs[0].retry.max_attempts"),
+                Some("jobs[0].options.retry.max_attempts"),
             ),
             (
                 format!(r#"{{"id":"{id}","type":"a","args":[]}},{{"id":"{id}","type":"b","args":[]}}"#),

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::Engine;
 use super::follow::{Wake, wake};
-use crate::batch::{Batch, BatchState};
+use crate::batch::{ABORTED_MS, Batch, BatchState};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Job, State, settle};
@@ -23,13 +23,23 @@ impl Engine {
 
     async fn look_after_batch(&self, id: &JobId) -> Result<()> {
         let Some(batch) = self.store.get_batch(id).await? else { return Ok(()) };
-        // Its request has died: it was never answered, and what it wrote goes.
-        if batch.state == BatchState::Committed || !self.store.abort_batch(id).await? {
-            return self.finish_batch(&batch).await;
+        match batch.state {
+            BatchState::Committed => self.finish_batch(&batch).await,
+            BatchState::Aborted => {
+                self.drop_jobs(&batch).await?;
+                self.store.delete_batch(id).await
+            }
+            BatchState::Open => {
+                // Its request has died, or hangs: it was never answered, and what it wrote goes. What it is still to write
+                // goes when a tick looks again.
+                if !self.store.abort_batch(id, self.now_ms() + ABORTED_MS).await? {
+                    // Committed in this moment.
+                    return Ok(());
+                }
+                tracing::warn!(batch_id = %id, jobs = batch.jobs.len(), "an unfinished batch is called off");
+                self.drop_jobs(&batch).await
+            }
         }
-        tracing::warn!(batch_id = %id, jobs = batch.jobs.len(), "an unfinished batch is called off");
-        self.drop_jobs(&batch).await?;
-        self.store.delete_batch(id).await
     }
 
     /// Sends the messages of a committed batch's jobs that nobody has claimed, and forgets the batch.

@@ -259,7 +259,7 @@ impl Writing<'_> {
     /// Takes back what is written. A batch whose commit may have taken effect is left to the tick, which looks.
     async fn call_off(&self) {
         let dropped = async {
-            if self.engine.store.abort_batch(&self.batch.id).await? {
+            if self.engine.store.abort_batch(&self.batch.id, self.batch.due_at).await? {
                 self.engine.drop_jobs(&self.batch).await?;
             }
             Ok::<(), Error>(())

@@ -1,12 +1,13 @@
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::see::{Seen, Sight};
+use super::see::{Seen, Sight, queue_key};
 use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::queue::QueueState;
+use crate::queue::{QueueConfig, QueueState};
 use crate::store::MAX_ITEM_BYTES;
 use crate::transport::{Line, MAX_RECEIVE, Received};
 
@@ -17,6 +18,8 @@ pub const MAX_FETCH_QUEUES: usize = 100;
 /// Rounds per queue that may bring nothing but stale messages before the fetch moves on; and how long they may take, ms.
 const MAX_STALE_ROUNDS: usize = 50;
 const MAX_STALE_MS: i64 = 2_000;
+/// A fetch passes over this many jobs of one SQS queue that rate limits keep from starting, and no more.
+const MAX_LIMITED: usize = 50;
 /// How long a receive hides a message, s: a claim takes milliseconds, and what a crash or a lost answer leaves hidden
 /// must not stay so for the length of a lease that nobody has.
 const CLAIM_WINDOW_S: i64 = 60;
@@ -57,7 +60,12 @@ impl Engine {
         // Nothing is received from a paused queue, not even to be put back.
         let queues =
             queues.filter(|(_, state)| state.paused_at.is_none()).map(|(queue, state)| (queue, &**state)).collect();
-        let sight = Sight { engine: self, fetch: &fetch, hidden_s };
+        let configs = fetch.queues.iter().map(String::as_str).zip(&states);
+        let configs: HashMap<&str, QueueConfig> = configs
+            .filter(|(_, state)| state.config != QueueConfig::default())
+            .map(|(queue, state)| (queue, state.config))
+            .collect();
+        let sight = Sight { engine: self, fetch: &fetch, hidden_s, configs: &configs };
         let mut round = Round {
             engine: self,
             fetch: &fetch,
@@ -66,13 +74,22 @@ impl Engine {
             jobs: Vec::new(),
             bytes: 0,
             soon: Vec::new(),
+            kept: Vec::new(),
+            shut: HashSet::new(),
+            limited: 0,
             failure: None,
         };
         round.all_queues().await;
         round.wait_for_the_soonest().await;
-        if round.jobs.is_empty() && round.failure.is_none() && !self.settings.fetch_wait.is_zero() {
+        // A limited queue is answered at once.
+        let limited = round.limited > 0 || !round.shut.is_empty();
+        if round.jobs.is_empty() && round.failure.is_none() && !limited && !self.settings.fetch_wait.is_zero() {
             round.long_poll(self.settings.fetch_wait).await;
             round.wait_for_the_soonest().await;
+        }
+        let kept = std::mem::take(&mut round.kept);
+        if let Err(error) = round.give_back(kept, 0).await {
+            round.failed(error);
         }
         match round.failure {
             // Claimed jobs are under a lease: not to answer them would leave them idle until it lapses.
@@ -102,6 +119,12 @@ struct Round<'a> {
     bytes: usize,
     /// Jobs that are nearly due, and their messages.
     soon: Vec<(i64, Received)>,
+    /// Messages of jobs that a rate limit keeps from starting, to be given back at the end.
+    kept: Vec<Received>,
+    /// Queues whose own limits let nothing start.
+    shut: HashSet<String>,
+    /// Jobs met that a rate limit keeps from starting.
+    limited: usize,
     failure: Option<Error>,
 }
 
@@ -122,6 +145,9 @@ impl Round<'_> {
                 if self.wanted() == 0 {
                     return;
                 }
+                if self.is_shut(queue, state) {
+                    break;
+                }
                 match self.drain(&line).await {
                     // Remembered only where there are others to ask meanwhile.
                     Ok(Drained::Empty) if !state.tiers.is_empty() => {
@@ -134,10 +160,25 @@ impl Round<'_> {
         }
     }
 
+    /// Whether a queue's own limits let nothing start, as far as is known.
+    fn is_shut(&mut self, queue: &str, state: &QueueState) -> bool {
+        if self.shut.contains(queue) {
+            return true;
+        }
+        let engine = self.engine;
+        let shut =
+            !state.config.limits.is_empty() && engine.limiters.refusal(&queue_key(queue), engine.now_ms()).is_some();
+        if shut {
+            self.shut.insert(queue.to_owned());
+        }
+        shut
+    }
+
     /// Claims from one SQS queue until there is enough, or nothing left.
     async fn drain(&mut self, line: &Line) -> Result<Drained> {
         let started = self.engine.now_ms();
         let (mut stale_rounds, mut rounds) = (0, 0);
+        let limited_before = self.limited;
         while self.wanted() > 0 {
             // Where messages are stale, more than wanted are asked for: what turns out to be too much is given back.
             let max = if stale_rounds == 0 { self.wanted().min(MAX_RECEIVE) } else { MAX_RECEIVE };
@@ -148,6 +189,9 @@ impl Round<'_> {
             rounds += 1;
             let before = self.jobs.len();
             self.look_at(messages).await?;
+            if self.shut.contains(&line.queue) || self.limited - limited_before >= MAX_LIMITED {
+                break;
+            }
             if self.jobs.len() == before {
                 stale_rounds += 1;
                 if stale_rounds == MAX_STALE_ROUNDS || self.engine.now_ms() - started > MAX_STALE_MS {
@@ -175,6 +219,15 @@ impl Round<'_> {
                         self.jobs.push(*job);
                     }
                     Ok(Seen::Soon(at, message)) => self.soon.push((at, *message)),
+                    Ok(Seen::Kept(message)) => {
+                        self.limited += 1;
+                        self.kept.push(*message);
+                    }
+                    Ok(Seen::Shut(message)) => {
+                        self.shut.insert(message.line.queue.clone());
+                        self.kept.push(*message);
+                    }
+                    Ok(Seen::Limited) => self.limited += 1,
                     Ok(Seen::Dropped) => {}
                     Err(error) => failure = failure.or(Some(error)),
                 }

@@ -239,6 +239,7 @@ fn occurrence(name: &str, at_ms: i64, template: &Template) -> JobRef {
         priority: template.priority,
         group: template.group.clone(),
         due_at: None,
+        limit: None,
         wakes: Some(CronTime { name: name.to_owned(), at_ms }),
     }
 }

@@ -31,6 +31,7 @@ impl Engine {
     /// A job of this queue has ended: its lock and its message go, it is counted, and the job that waits for it gets a message.
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
         let delete = async {
+            self.release_slots(ended).await;
             // The lock goes first: while it is there, the message is what brings somebody who releases it.
             if let Err(error) = self.release(ended).await {
                 tracing::warn!(job_id = %ended.id, %error, "unique lock not released; the message is kept for it");
@@ -59,6 +60,7 @@ impl Engine {
     /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message
     /// goes. If the new one cannot be sent, the old one is kept and hidden for as long instead.
     pub(super) async fn waits(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) {
+        self.release_slots(job).await;
         if !job.in_due_index
             && let Wake::Message(delay_s) = wake(job.due_at, now_ms)
             && let Err(error) = self.send(&JobRef::to(job), delay_s).await

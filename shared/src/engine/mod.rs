@@ -26,9 +26,13 @@ mod get;
 mod health;
 mod heartbeat;
 mod known;
+mod limit_start;
+mod limiter;
+mod limits;
 mod lines;
 mod nack;
 mod promote;
+mod queue_config;
 mod queue_pause;
 mod queue_stats;
 mod queues;
@@ -50,6 +54,7 @@ pub use events::{EventPage, EventQuery, FEED_CRONS, FEED_JOBS_PER_QUEUE, FEED_QU
 pub use fetch::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
 pub use health::Health;
 pub use heartbeat::{Heartbeat, Heartbeaten, LostJob, MAX_HEARTBEAT_JOBS};
+pub use limits::LimitPage;
 pub use nack::Nack;
 pub use promote::Promoted;
 pub use queues::QueuePage;
@@ -58,6 +63,7 @@ pub use tick::{LOOKAHEAD_MS, TickBudget};
 use std::sync::Arc;
 
 use known::Known;
+use limiter::Limiters;
 
 use crate::aws::Clients;
 use crate::clock::Clock;
@@ -82,6 +88,7 @@ pub struct Engine {
     ids: Ids,
     settings: Settings,
     known: Known,
+    limiters: Limiters,
 }
 
 impl Engine {
@@ -95,6 +102,7 @@ impl Engine {
             ids: Ids::new(),
             settings,
             known: Known::default(),
+            limiters: Limiters::default(),
         }
     }
 
@@ -132,6 +140,7 @@ impl Engine {
     pub fn forget_queues(&self) {
         self.transport.forget_queues();
         self.known.clear();
+        self.limiters.clear();
     }
 
     /// Writes what a step made of a job that was read, unless the job has changed since.

@@ -29,6 +29,7 @@ impl Engine {
     /// error; the AWS error.
     pub async fn nack(&self, nack: Nack) -> Result<Job> {
         let Nack { id, holder, failure, requeue } = nack;
+        let blocked_until = failure.as_ref().and_then(|failure| failure.rate_limit_until);
         let event = match (requeue, failure) {
             (true, failure) => Event::Requeue { holder, failure },
             (false, Some(failure)) => Event::Nack { holder, failure },
@@ -46,6 +47,11 @@ impl Engine {
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+                    if let (Some(limit), Some(until)) = (&job.limit, blocked_until)
+                        && let Err(error) = self.block_limit(limit.key.as_str(), until, now).await
+                    {
+                        tracing::warn!(job_id = %id, key = %limit.key, %error, "rate limit not blocked as the worker asked");
+                    }
                     self.after_nack(&job, receipt, now).await;
                     return Ok(*job);
                 }

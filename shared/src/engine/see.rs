@@ -1,15 +1,19 @@
 //! What becomes of one message: its job is claimed, or the message is deleted, put back or kept in hand.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::fetch::SOON_MS;
 use super::fire::{Fire, Outcome};
-use super::follow::MAX_DELAY_MS;
+use super::follow::{MAX_DELAY_MS, Wake, wake};
+use super::limit_start::Start;
 use super::{Engine, Fetch, MAX_RACES};
 use crate::error::{ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
+use crate::limit::{Limited, OnLimit};
+use crate::queue::QueueConfig;
 use crate::store::{ClaimRequest, Updated};
 use crate::transport::{CronTime, JobRef, MAX_HIDDEN_S, Received};
 
@@ -29,12 +33,24 @@ const PENDING_REST_S: i64 = 900;
 /// How long at most the message of a job that waits for another one rests, s.
 const MAX_BEHIND_S: i64 = 60;
 
+/// A job that its limit keeps from starting, nobody knows for how long, and that is to be rescheduled, is for so long, ms.
+const RESCHEDULE_MS: i64 = 5_000;
+/// A message is put back for this long at most because of a limit, s: an operator may lift it.
+const MAX_LIMITED_S: i64 = 60;
+
 /// What became of a message.
 pub(super) enum Seen {
     /// Its job is the worker's.
     Won(Box<Job>),
     /// Its job is due at this ms, within [`SOON_MS`].
     Soon(i64, Box<Received>),
+    /// A rate limit keeps its job from starting, for less than a second: given back when the fetch is over, so that it does
+    /// not meet it again.
+    Kept(Box<Received>),
+    /// The same, and it is put back.
+    Limited,
+    /// A limit of the whole queue keeps all its jobs from starting.
+    Shut(Box<Received>),
     /// Deleted or put back.
     Dropped,
 }
@@ -54,6 +70,8 @@ pub(super) struct Sight<'a> {
     pub(super) fetch: &'a Fetch,
     /// How long the receive has hidden the messages, s.
     pub(super) hidden_s: i64,
+    /// Configurations of the queues that have one.
+    pub(super) configs: &'a HashMap<&'a str, QueueConfig>,
 }
 
 impl Sight<'_> {
@@ -85,7 +103,7 @@ impl Sight<'_> {
 
     async fn claim(&self, message: Received) -> Result<Seen> {
         let engine = self.engine;
-        let Some(JobRef { id, due_at, wakes, .. }) = message.job.clone() else {
+        let Some(JobRef { id, due_at, limit, wakes, .. }) = message.job.clone() else {
             tracing::warn!(queue = message.line.queue, "a message that is not ours was dropped");
             return self.delete(&message).await;
         };
@@ -93,13 +111,22 @@ impl Sight<'_> {
         if let Some(due) = due_at.filter(|due| *due > engine.now_ms()) {
             return self.not_yet(message, due).await;
         }
+        let config = self.config(&message);
+        if let Some(limited) = limit.as_deref().and_then(|key| engine.limiters.refusal(key, engine.now_ms())) {
+            return self.wait_for_limit(message, &limited).await;
+        }
         let request = ClaimRequest {
             worker: self.fetch.worker_id.clone(),
             token: engine.ids.lease_token(),
             visibility_ms: self.fetch.visibility_ms,
-            default_visibility_ms: engine.settings.visibility_timeout_ms,
+            default_visibility_ms: config
+                .visibility_timeout
+                .map_or(engine.settings.visibility_timeout_ms, |seconds| seconds * 1_000),
+            default_timeout_ms: config.default_timeout.map(|seconds| seconds * 1_000),
             receipt: message.receipt(),
         };
+        // The fast claim knows no limits.
+        let limited = limit.is_some() || !config.limits.is_empty();
         // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
         let mut woken = None;
         if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1) {
@@ -108,14 +135,14 @@ impl Sight<'_> {
         if let Some(Woken::Seen(seen)) = woken {
             return Ok(seen);
         }
-        let mut claimed = self.try_claim(&id, &message, &request).await?;
+        let mut claimed = self.try_claim(&id, &message, &request, limited).await?;
         if let Some(time) = &wakes {
             if matches!(claimed, Updated::Missing) && woken.is_none() {
                 woken = Some(self.wake(&message, time).await?);
                 if let Some(Woken::Seen(seen)) = woken {
                     return Ok(seen);
                 }
-                claimed = self.try_claim(&id, &message, &request).await?;
+                claimed = self.try_claim(&id, &message, &request, limited).await?;
             }
             if matches!(claimed, Updated::Missing) {
                 // The occurrence is over and made no job, or its job is forgotten, or the cron job is deleted.
@@ -124,7 +151,7 @@ impl Sight<'_> {
         } else if matches!(claimed, Updated::Missing) && self.is_new(&message) {
             // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
             engine.clock.sleep(OVERTAKEN).await;
-            claimed = self.try_claim(&id, &message, &request).await?;
+            claimed = self.try_claim(&id, &message, &request, limited).await?;
         }
         match claimed {
             Updated::Done(job) => self.won(*job, &message).await,
@@ -138,10 +165,25 @@ impl Sight<'_> {
         }
     }
 
-    /// The fast claim. When its answer is lost for good, one read tells whether it took effect: the job would idle
-    /// under a lease that nobody knows.
-    async fn try_claim(&self, id: &JobId, message: &Received, request: &ClaimRequest) -> Result<Updated> {
+    /// The configuration of a message's queue.
+    fn config(&self, message: &Received) -> QueueConfig {
+        self.configs.get(message.line.queue.as_str()).copied().unwrap_or_default()
+    }
+
+    /// The fast claim; with a limit to be asked before, a read in its place. When its answer is lost for good, one read
+    /// tells whether it took effect: the job would idle under a lease that nobody knows.
+    async fn try_claim(
+        &self,
+        id: &JobId,
+        message: &Received,
+        request: &ClaimRequest,
+        limited: bool,
+    ) -> Result<Updated> {
         let engine = self.engine;
+        if limited {
+            let stored = engine.store.get_job(id).await?;
+            return Ok(stored.map_or(Updated::Missing, |stored| Updated::Refused(Box::new(stored))));
+        }
         match engine.store.claim_job(id, &message.line.queue, request, engine.now_ms()).await {
             Err(error) => match engine.store.get_job(id).await {
                 Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.token == request.token) => {
@@ -242,12 +284,23 @@ impl Sight<'_> {
                 waiting.to_mut().waits_for = None;
             }
             match step(&waiting, Event::Claim(lease(&stored, request, now)), now) {
-                Ok(change) => match engine.replace(&stored, &change.job).await? {
-                    Updated::Done(job) => return self.won(*job, &message).await,
-                    Updated::Refused(newer) => stored = *newer,
-                    Updated::Missing => return self.orphan(&message).await,
-                    Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
-                },
+                Ok(mut change) => {
+                    let starts = match self.start(&change.job, &message, now).await? {
+                        Ok(starts) => starts,
+                        Err(refused) => return self.limited(&stored, refused, message).await,
+                    };
+                    change.job.holds = starts.iter().filter_map(Start::held).map(str::to_owned).collect();
+                    let claimed = self.claim_computed(&stored, &change.job).await;
+                    if !matches!(claimed, Ok(Updated::Done(_))) {
+                        engine.forget_starts(&starts).await;
+                    }
+                    match claimed? {
+                        Updated::Done(job) => return self.won(*job, &message).await,
+                        Updated::Refused(newer) => stored = *newer,
+                        Updated::Missing => return self.orphan(&message).await,
+                        Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
+                    }
+                }
                 Err(Refusal::NotYet { at_ms })
                     if at_ms - now > MAX_DELAY_MS && settle(&stored, now).state != State::Active =>
                 {
@@ -270,6 +323,88 @@ impl Sight<'_> {
             }
         }
         self.put_back(&message, PUT_BACK_S).await
+    }
+
+    /// The same as the fast claim where the answer is lost.
+    async fn claim_computed(&self, stored: &Job, claimed: &Job) -> Result<Updated> {
+        let token = |job: &Job| job.lease.as_ref().map(|lease| lease.token.clone());
+        match self.engine.replace(stored, claimed).await {
+            Err(error) => match self.engine.store.get_job(&stored.id).await {
+                Ok(Some(job)) if token(&job).is_some() && token(&job) == token(claimed) => {
+                    Ok(Updated::Done(Box::new(job)))
+                }
+                _ => Err(error),
+            },
+            done => done,
+        }
+    }
+
+    /// Asks the limits of a job's queue and its own for a start; all must grant it.
+    async fn start(
+        &self,
+        claimed: &Job,
+        message: &Received,
+        now: i64,
+    ) -> Result<std::result::Result<Vec<Start>, Refused>> {
+        let config = self.config(message);
+        let of_queue = (!config.limits.is_empty()).then(|| (queue_key(&message.line.queue), config.limits, None));
+        let own = claimed.limit.as_ref().map(|own| (own.key.to_string(), own.limits, Some(own.on_limit)));
+        let until = claimed.lease.as_ref().map_or(now, Lease::ends_at_ms);
+        let holder = claimed.holder(claimed.attempt);
+        let mut starts = Vec::new();
+        for (key, limits, on_limit) in of_queue.into_iter().chain(own) {
+            match self.engine.start_under(&key, &limits, &holder, until, now).await {
+                Ok(Ok(start)) => starts.push(start),
+                Ok(Err(limited)) => {
+                    self.engine.forget_starts(&starts).await;
+                    return Ok(Err(Refused { key, limited, on_limit }));
+                }
+                Err(error) => {
+                    self.engine.forget_starts(&starts).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Ok(starts))
+    }
+
+    /// A limit keeps the job from starting: what its policy wants then (rate limiting section 6.2).
+    async fn limited(&self, stored: &Job, refused: Refused, message: Received) -> Result<Seen> {
+        let (engine, now) = (self.engine, self.engine.now_ms());
+        let Refused { key, limited, on_limit } = refused;
+        let mut changed = settle(stored, now).into_owned();
+        match on_limit {
+            // Of the queue: none of its jobs can start.
+            None => return Ok(Seen::Shut(Box::new(message))),
+            Some(OnLimit::Wait) => return self.wait_for_limit(message, &limited).await,
+            Some(OnLimit::Reschedule) => {
+                changed.reschedule(start_at(&limited).unwrap_or(now + RESCHEDULE_MS));
+                changed.in_due_index = wake(changed.due_at, now) == Wake::DueIndex;
+            }
+            Some(OnLimit::Drop) => changed.drop_for_limit(&key, now),
+        }
+        let Updated::Done(job) = engine.replace(stored, &changed).await? else {
+            return self.put_back(&message, PUT_BACK_S).await;
+        };
+        tracing::info!(job_id = %job.id, key, state = job.state.as_str(), "job kept from starting by its rate limit");
+        let receipt = message.receipt();
+        match job.state {
+            State::Scheduled => engine.waits(&job, Some(&receipt), now).await,
+            _ => engine.ended(&job, Some(&receipt)).await,
+        }
+        Ok(Seen::Limited)
+    }
+
+    /// The message comes back when the limit is expected to let its job start; a job that waits for a slot is looked at
+    /// again in a second.
+    async fn wait_for_limit(&self, message: Received, limited: &Limited) -> Result<Seen> {
+        let now = self.engine.now_ms();
+        let wait_s = start_at(limited).map_or(PUT_BACK_S, |at| (at - now) / 1_000);
+        if wait_s == 0 {
+            return Ok(Seen::Kept(Box::new(message)));
+        }
+        self.put_back(&message, wait_s.min(MAX_LIMITED_S)).await?;
+        Ok(Seen::Limited)
     }
 
     /// How long a job rests that waits for another one, s; `None` once that has ended. The end sends a message of its own,
@@ -352,6 +487,28 @@ impl Sight<'_> {
     }
 }
 
+/// Why a job cannot start.
+struct Refused {
+    key: String,
+    limited: Limited,
+    /// What its policy wants; `None` for a limit of the queue.
+    on_limit: Option<OnLimit>,
+}
+
+/// The key of a queue's own limits; no client can name it.
+pub(super) fn queue_key(queue: &str) -> String {
+    format!("@queue:{queue}")
+}
+
+/// When a job may start at the earliest, if that is known, ms since the Unix epoch.
+fn start_at(limited: &Limited) -> Option<i64> {
+    match limited {
+        Limited::Until(at) => Some(*at),
+        Limited::Closed { until } => *until,
+        Limited::Full { .. } => None,
+    }
+}
+
 /// The lease that a claim computed from a read takes; the fast claim builds the same in its update.
 fn lease(job: &Job, request: &ClaimRequest, now: i64) -> Lease {
     let duration_ms = request.visibility_ms.or(job.visibility_timeout_ms).unwrap_or(request.default_visibility_ms);
@@ -360,7 +517,7 @@ fn lease(job: &Job, request: &ClaimRequest, now: i64) -> Lease {
         token: request.token.clone(),
         until_ms: now + duration_ms,
         duration_ms,
-        deadline_ms: job.timeout_ms.map_or(i64::MAX, |timeout| now + timeout),
+        deadline_ms: job.timeout_ms.or(request.default_timeout_ms).map_or(i64::MAX, |timeout| now + timeout),
         receipt: Some(request.receipt.clone()),
     }
 }

@@ -11,6 +11,7 @@ use super::time::format_ms;
 use super::unique::{UniqueKey, UniquePolicy};
 use crate::ids::JobId;
 use crate::json::Json;
+use crate::limit::RateLimitPolicy;
 
 /// A point in time that may remember how the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,10 @@ pub struct Job {
     /// The fingerprint that its duplicates share, if it is a unique job.
     pub unique_key: Option<UniqueKey>,
     pub rate_limit: Option<Json>,
+    /// The same, read.
+    pub limit: Option<RateLimitPolicy>,
+    /// The rate limits a slot of which the job took when it was claimed last.
+    pub holds: Vec<String>,
     /// Top-level fields we do not know, as one JSON object; preserved and shown (core section 5.2).
     pub extra: Option<Json>,
 

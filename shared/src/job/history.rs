@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::time::parse_rfc3339;
 use crate::error::{Error, Result};
 use crate::json::{Fields, Json, check_portable, kind};
 
@@ -70,6 +71,8 @@ pub struct Failure {
     pub details: Option<Json>,
     /// Where it happened.
     pub backtrace: Option<Json>,
+    /// Until when nothing of the job's rate limit may start, ms since the Unix epoch (rate limiting section 9.1).
+    pub rate_limit_until: Option<i64>,
     /// Set when something was cut to its limit.
     pub truncated: bool,
 }
@@ -106,6 +109,12 @@ impl Failure {
                 check_portable(field, value)?;
             }
         }
+        let rate_limit_until = match fields.take_string("rate_limit_until")? {
+            Some(text) => Some(parse_rfc3339(&text).ok_or_else(|| {
+                Error::field("error.rate_limit_until", "must be a time such as '2026-02-13T12:05:00Z'")
+            })?),
+            None => None,
+        };
         let mut truncated = false;
         let code = cut(code.unwrap_or_else(|| "handler_error".to_owned()), MAX_NAME_BYTES, &mut truncated);
         let error_type = cut(
@@ -117,7 +126,7 @@ impl Failure {
         // A worker must be able to report a failure whatever the size of its stack trace.
         let details = details.filter(|d| fits(d, &mut truncated));
         let backtrace = backtrace.and_then(|b| shorten(b, &mut truncated));
-        Ok(Self { code, error_type, error_class, message, retryable, details, backtrace, truncated })
+        Ok(Self { code, error_type, error_class, message, retryable, details, backtrace, rate_limit_until, truncated })
     }
 
     /// The names that `non_retryable_errors` is matched against.

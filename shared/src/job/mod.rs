@@ -5,6 +5,7 @@ mod duration;
 mod envelope;
 pub mod feed;
 mod history;
+mod limited;
 mod retry;
 mod settle;
 mod state;

@@ -11,6 +11,7 @@ use super::unique::{UniqueKey, UniquePolicy};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{Ids, JobId};
 use crate::json::{Fields, Json, check_portable, expect};
+use crate::limit::RateLimitPolicy;
 use crate::transport::{MAX_GROUP_CHARS, is_group};
 
 /// Longest job type, characters.
@@ -116,6 +117,8 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
     let tags = tags(&mut options, &mut fields)?;
     let unique = either(&mut options, &mut fields, "unique", |f, n| f.take_kind(n, "object"))?;
     let rate_limit = options.take_kind("rate_limit", "object")?;
+    let limit =
+        rate_limit.as_ref().map(|given| RateLimitPolicy::parse("options.rate_limit", given, &queue)).transpose()?;
     let pending = options.take_bool("pending")?.unwrap_or(false);
     // The cron specification's table of options calls it `meta` (OJS cron section 2.2).
     let over = options.take_kind("metadata", "object")?.or(options.take_kind("meta", "object")?);
@@ -164,6 +167,8 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         unique,
         unique_key,
         rate_limit,
+        limit,
+        holds: Vec::new(),
         extra,
         revision: 0,
         nonce: client_id.then(|| ids.nonce()),

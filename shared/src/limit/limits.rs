@@ -7,6 +7,8 @@ use crate::json::{Fields, Json};
 
 /// Highest number that a limit may be.
 pub const MAX_LIMIT: u32 = 1_000_000;
+/// Most jobs that may be limited to run at once: those that do are listed in one item, a write unit for 20 of them.
+pub const MAX_CONCURRENCY: u32 = 1_000;
 /// Longest period of a window, ms: 365 days.
 pub const MAX_PERIOD_MS: i64 = 365 * 86_400_000;
 
@@ -29,8 +31,15 @@ impl Window {
 
     fn take(fields: &mut Fields, name: &str) -> Result<Option<Self>> {
         let Some(value) = fields.take(name) else { return Ok(None) };
-        let field = fields.name(name);
-        let mut fields = Fields::from_member(&field, &value)?;
+        Self::parse(&fields.name(name), &value).map(Some)
+    }
+
+    /// Reads `{"limit", "period"}`, the object at `field`.
+    ///
+    /// # Errors
+    /// `invalid_request` for a member that is missing, unknown or out of bounds.
+    pub fn parse(field: &str, value: &Json) -> Result<Self> {
+        let mut fields = Fields::from_member(field, value)?;
         let required = |name: &str| Error::field(&format!("{field}.{name}"), "is required");
         let limit = take_limit(&mut fields, "limit", 1)?.ok_or_else(|| required("limit"))?;
         let period = fields.take_string("period")?.ok_or_else(|| required("period"))?;
@@ -38,8 +47,8 @@ impl Window {
             let problem = "must be an ISO 8601 duration of more than zero and at most 365 days, such as 'PT1M'";
             Error::field(&fields.name("period"), problem)
         })?;
-        refuse_rest(&field, fields, "a window")?;
-        Ok(Some(Self { limit, period_ms }))
+        refuse_rest(field, fields, "a window")?;
+        Ok(Self { limit, period_ms })
     }
 }
 
@@ -97,7 +106,9 @@ impl Limits {
 
     /// As [`Self::take`]; also whether the rate was given as `max_per_second`.
     pub(super) fn take_either(fields: &mut Fields) -> Result<(Self, bool)> {
-        let concurrency = take_limit(fields, "concurrency", 0)?;
+        let concurrency = fields
+            .take_integer("concurrency", 0, i64::from(MAX_CONCURRENCY))?
+            .map(|limit| u32::try_from(limit).unwrap_or(MAX_CONCURRENCY));
         let rate = Window::take(fields, "rate")?;
         let throttle = Window::take(fields, "throttle")?;
         let per_second = take_limit(fields, "max_per_second", 1)?.map(|limit| Window { limit, period_ms: 1_000 });
@@ -237,7 +248,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back(
-            concurrency in proptest::option::of(0..=MAX_LIMIT), rate in any_window(), throttle in any_window(),
+            concurrency in proptest::option::of(0..=MAX_CONCURRENCY), rate in any_window(), throttle in any_window(),
         ) {
             let limits = Limits { concurrency, rate, throttle };
             prop_assert_eq!(parse(&serde_json::to_string(&limits).unwrap()).unwrap(), limits);

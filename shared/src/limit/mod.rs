@@ -20,7 +20,7 @@ mod state;
 mod view;
 
 pub use key::{LimitKey, MAX_KEY_CHARS};
-pub use limits::{Limits, MAX_LIMIT, MAX_PERIOD_MS, Window};
+pub use limits::{Limits, MAX_CONCURRENCY, MAX_LIMIT, MAX_PERIOD_MS, Window};
 pub use period::format_duration;
 pub use policy::{OnLimit, RateLimitPolicy};
 pub use state::{LimitState, Limited, Override};

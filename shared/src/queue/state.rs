@@ -1,3 +1,5 @@
+use super::QueueConfig;
+
 /// What fetches have to know of a queue. Times are ms since the Unix epoch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QueueState {
@@ -9,6 +11,8 @@ pub struct QueueState {
     pub resumed_at: Option<i64>,
     /// Priorities that have an SQS queue of their own, 0 excepted; in no order.
     pub tiers: Vec<i64>,
+    /// What an operator has configured.
+    pub config: QueueConfig,
 }
 
 impl QueueState {

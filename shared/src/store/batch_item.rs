@@ -148,20 +148,22 @@ impl Store {
         })
     }
 
-    /// Calls an open batch off: one conditional update. `false` when it has been committed, or is over.
+    /// Calls an open batch off, to be looked after again at `due_at` (ms since the Unix epoch): one conditional update.
+    /// `false` when it has been committed, or is over.
     ///
     /// # Errors
     /// The AWS error; it may be called off.
-    pub async fn abort_batch(&self, id: &JobId) -> Result<bool> {
+    pub async fn abort_batch(&self, id: &JobId, due_at: i64) -> Result<bool> {
         let sent = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::batch(id)))
-            .update_expression("SET #s = :aborted")
+            .update_expression("SET #s = :aborted, dus = :due")
             .condition_expression("#s IN (:open, :aborted)")
             .expression_attribute_names("#s", "s")
             .expression_attribute_values(":open", s(BatchState::Open.as_str()))
+            .expression_attribute_values(":due", n(due_at))
             .expression_attribute_values(":aborted", s(BatchState::Aborted.as_str()))
             .send()
             .await;

@@ -56,6 +56,7 @@ impl Store {
                 priority: get_n(&item, "p").unwrap_or(0),
                 group: take_s(&mut item, "gr"),
                 due_at: None,
+                limit: None,
                 wakes: Some(CronTime { name: name.clone(), at_ms: next_run_at }),
             };
             Some(CronDueEntry { woken: get_n(&item, "wk") == Some(next_run_at), name, message, next_run_at })

@@ -96,6 +96,7 @@ fn entry(mut item: Item, pk: &str) -> Option<DueEntry> {
         priority: get_n(&item, "p").unwrap_or(0),
         group: take_s(&mut item, "gr"),
         due_at: Some(due_at),
+        limit: None,
         wakes: None,
     };
     Some(DueEntry { job, due_at })

@@ -19,6 +19,8 @@ pub struct ClaimRequest {
     pub visibility_ms: Option<i64>,
     /// The lease's length where neither fetch nor job says, ms.
     pub default_visibility_ms: i64,
+    /// Execution timeout of a job without one, ms; none when `None`.
+    pub default_timeout_ms: Option<i64>,
     /// The SQS message that named the job.
     pub receipt: Receipt,
 }
@@ -27,7 +29,8 @@ impl Store {
     /// Claims a job that its item shows as available, or as scheduled or retryable and due: one conditional update,
     /// which answers the job as it is then.
     ///
-    /// Jobs that only the clock made available (a lapsed lease) are refused here; the caller settles them.
+    /// Jobs that only the clock made available (a lapsed lease) are refused here, and so are those with a rate limit; the
+    /// caller settles them.
     ///
     /// # Errors
     /// The AWS error; the claim may have taken effect, and its lease then lapses.
@@ -41,7 +44,7 @@ impl Store {
             "SET #s = :active, n = n + :one, r = r + :one, sa = :now, lt = :token, vd = {length}, \
              lu = {length} + :now, xd = if_not_exists(tm, :none) + :now, rh = :receipt, ea = if_not_exists(du, ea)"
         );
-        let mut remove = "REMOVE du, dup, dus, nc, bt".to_owned();
+        let mut remove = "REMOVE du, dup, dus, nc, bt, lk".to_owned();
         let mut update = self.update(id);
         if let Some(worker) = &claim.worker {
             set.push_str(", lw = :worker");
@@ -59,7 +62,8 @@ impl Store {
             .update_expression(format!("{set} {remove}"))
             .condition_expression(
                 "q = :queue AND (#s = :available OR (#s IN (:scheduled, :retryable) AND du <= :now)) \
-                 AND (attribute_not_exists(ex) OR ex > :now) AND attribute_not_exists(wf)",
+                 AND (attribute_not_exists(ex) OR ex > :now) AND attribute_not_exists(wf) \
+                 AND attribute_not_exists(rl)",
             )
             .expression_attribute_names("#s", "s")
             .expression_attribute_values(":active", s("active"))
@@ -69,7 +73,7 @@ impl Store {
             .expression_attribute_values(":queue", s(queue))
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":none", n(NO_DEADLINE_MS))
+            .expression_attribute_values(":none", n(claim.default_timeout_ms.unwrap_or(NO_DEADLINE_MS)))
             .expression_attribute_values(":token", s(&claim.token))
             .expression_attribute_values(":receipt", receipt(&claim.receipt.handle))
             .expression_attribute_values(":length", n(length_ms));

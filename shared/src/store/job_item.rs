@@ -12,7 +12,7 @@
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
-//! | `bt` | batch that it comes with, until it is claimed | | | |
+//! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
@@ -29,6 +29,7 @@ use crate::ids::JobId;
 use crate::job::unique::UniqueKey;
 use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Receipt, RetryPolicy, State};
 use crate::json::{Json, raw};
+use crate::limit::RateLimitPolicy;
 
 /// An execution deadline from here on means none: the claim adds this to the clock where a job has no timeout.
 pub(super) const NO_DEADLINE_MS: i64 = 1_000_000_000_000_000;
@@ -58,6 +59,7 @@ impl Store {
         put("un", json(&job.unique));
         put("uk", job.unique_key.as_ref().map(|key| AttributeValue::B(Blob::new(key.bytes()))));
         put("rl", json(&job.rate_limit));
+        put("lk", (!job.holds.is_empty()).then(|| s(job.holds.join(","))));
         put("x", json(&job.extra));
         put("nc", job.nonce.map(n));
         put("ca", Some(n(job.created_at)));
@@ -173,9 +175,13 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
         None => Vec::new(),
     };
+    let queue = text("q").ok_or_else(|| broken("q"))?;
+    let rate_limit = text("rl").map(raw).transpose()?;
+    // What another version took for a policy limits nothing here, rather than to keep the job from being read.
+    let limit = rate_limit.as_ref().and_then(|given| RateLimitPolicy::parse("rate_limit", given, &queue).ok());
     Ok(Job {
         job_type: text("ty").ok_or_else(|| broken("ty"))?,
-        queue: text("q").ok_or_else(|| broken("q"))?,
+        queue,
         args: raw(text("a").ok_or_else(|| broken("a"))?)?,
         meta: text("m").map(raw).transpose()?,
         priority: p.unwrap_or(0),
@@ -187,7 +193,9 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         retry_given,
         unique: text("un").map(raw).transpose()?,
         unique_key,
-        rate_limit: text("rl").map(raw).transpose()?,
+        rate_limit,
+        limit,
+        holds: text("lk").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         extra: text("x").map(raw).transpose()?,
         revision,
         nonce,

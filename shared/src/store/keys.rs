@@ -28,6 +28,9 @@ pub(crate) const QUEUES_PK: &str = "QUEUES";
 /// How a job's partition key starts.
 pub const JOB_PREFIX: &str = "JOB#";
 
+/// Partitions of the rate limits. Fixed: a rate limit is found by its key.
+pub const LIMIT_SHARDS: u32 = 8;
+
 /// Partitions of the cron jobs. Fixed: a cron job is found by its name.
 pub const CRON_SHARDS: u32 = 4;
 
@@ -138,6 +141,18 @@ pub fn cron_pk(shard: u32) -> String {
 #[must_use]
 pub fn cron_shard(name: &str) -> u32 {
     fnv(name) % CRON_SHARDS
+}
+
+/// The state of a rate limit.
+#[must_use]
+pub fn limit(name: &str) -> Key {
+    key(limit_pk(fnv(name) % LIMIT_SHARDS), name)
+}
+
+/// Partition of one shard of the rate limits.
+#[must_use]
+pub fn limit_pk(shard: u32) -> String {
+    format!("LIMIT#{shard}")
 }
 
 /// Where the scheduler has got to in what it does a little of at each tick.

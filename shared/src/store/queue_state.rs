@@ -3,14 +3,15 @@
 //! | name | holds | | name | holds |
 //! |---|---|---|---|---|
 //! | `pa` | paused since, ms; absent while it is not | | `pl` `ra` | last paused, last resumed, ms |
-//! | `tr` | priorities with an SQS queue of their own, a number set | | | |
+//! | `tr` | priorities with an SQS queue of their own, a number set | | `cf` | configuration, JSON |
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attr::{Item, get_n, take_s};
 use super::{Store, keys};
 use crate::error::Result;
-use crate::queue::QueueState;
+use crate::json::Fields;
+use crate::queue::{QueueConfig, QueueState};
 
 impl Store {
     /// Reads the states of queues, strongly consistent, 100 a call; one that nobody has touched has none.
@@ -35,5 +36,10 @@ pub(super) fn state_of(item: &Item) -> QueueState {
         Some(AttributeValue::Ns(tiers)) => tiers.iter().filter_map(|tier| tier.parse().ok()).collect(),
         _ => Vec::new(),
     };
-    QueueState { paused_at: number("pa"), last_paused_at: number("pl"), resumed_at: number("ra"), tiers }
+    // One that another version wrote limits nothing here, rather than to stop the queue.
+    let config = item
+        .get("cf")
+        .and_then(|config| Fields::from_body(config.as_s().ok()?.as_bytes()).and_then(QueueConfig::parse).ok())
+        .unwrap_or_default();
+    QueueState { paused_at: number("pa"), last_paused_at: number("pl"), resumed_at: number("ra"), tiers, config }
 }

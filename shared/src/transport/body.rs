@@ -21,6 +21,8 @@ pub struct JobRef {
     /// When the job is due, ms since the Unix epoch, where that is later than the message can be expected: saves a claim
     /// that comes too early. Only a hint, for the job may have changed since.
     pub due_at: Option<i64>,
+    /// The rate limit that the job is under, if it is known: saves a claim that could not be.
+    pub limit: Option<String>,
     /// The cron occurrence whose job it is, where the message may come before the job is made.
     pub wakes: Option<CronTime>,
 }
@@ -48,6 +50,8 @@ struct Wire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due: Option<i64>,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    limit: Option<Cow<'a, str>>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     cron: Option<WireCron<'a>>,
 }
 
@@ -74,6 +78,7 @@ impl JobRef {
             priority: job.priority,
             group: job.group.clone(),
             due_at: job.due_at,
+            limit: job.limit.as_ref().map(|limit| limit.key.to_string()),
             wakes: None,
         }
     }
@@ -90,6 +95,7 @@ impl JobRef {
             priority: self.priority,
             group: self.group.as_deref().map(Cow::Borrowed),
             due: self.due_at,
+            limit: self.limit.as_deref().map(Cow::Borrowed),
             cron,
         };
         // Plain strings and a number always serialise.
@@ -107,6 +113,7 @@ impl JobRef {
             priority: wire.priority,
             group: wire.group.map(Cow::into_owned),
             due_at: wire.due,
+            limit: wire.limit.map(Cow::into_owned),
             wakes: wire.cron.map(|cron| CronTime { name: cron.name.into_owned(), at_ms: cron.at }),
         })
     }
@@ -126,14 +133,16 @@ mod tests {
             priority: 0,
             group: None,
             due_at: None,
+            limit: None,
             wakes: None,
         };
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
-        for absent in ["cron", "due", "priority", "group"] {
+        for absent in ["cron", "due", "priority", "group", "limit"] {
             assert!(!reference.to_body().contains(absent));
         }
         reference.priority = -7;
         reference.group = Some("a\"b".into());
+        reference.limit = Some("queue:q".into());
         reference.due_at = Some(1_795_510_800_000);
         assert_eq!(JobRef::from_body(&reference.to_body()), Some(reference.clone()));
         reference.wakes = Some(CronTime { name: "daily".into(), at_ms: 1_795_510_800_000 });

@@ -1,5 +1,6 @@
 //! What each operation takes of AWS, counted on its wire.
 
+mod advanced;
 mod cron;
 mod meter;
 mod operations;
@@ -20,7 +21,8 @@ use crate::{Outcome, budget, report};
 /// Sizes of args, bytes.
 const SIZES: [usize; 3] = [200, 1_024, 10_240];
 /// What is counted with the listing index off, too.
-const UNLISTED: [Operation; 2] = [Operation::Enqueue, Operation::Cycle];
+const UNLISTED: [Operation; 4] =
+    [Operation::Enqueue, Operation::EnqueueUnique, Operation::EnqueueBatch, Operation::Cycle];
 
 /// One operation at one size.
 #[derive(Debug, Clone, Serialize)]

@@ -71,6 +71,19 @@ operations! {
     CronSkip => "cron_skip",
     TickSchedulerIdle => "tick_scheduler_idle",
     TickCronIdle => "tick_cron_idle",
+    EnqueuePriority => "enqueue_priority",
+    EnqueueUnique => "enqueue_unique",
+    EnqueueDuplicate => "enqueue_duplicate",
+    EnqueueReplacing => "enqueue_replacing",
+    AckUnique => "ack_unique",
+    FetchIdleTiers => "fetch_idle_tiers",
+    EnqueueBatch => "enqueue_batch",
+    FetchLimitedRate => "fetch_limited_rate",
+    FetchLimitedConcurrency => "fetch_limited_concurrency",
+    FetchLimitedRefused => "fetch_limited_refused",
+    AckLimited => "ack_limited",
+    QueueStats => "queue_stats",
+    Pause => "pause",
     Cycle => "cycle",
 }
 
@@ -91,6 +104,8 @@ impl Operation {
                 | Self::CronFireByFetch
                 | Self::CronFireByTick
                 | Self::CronSkip
+                | Self::FetchIdleTiers
+                | Self::EnqueueBatch
         )
     }
 
@@ -133,6 +148,21 @@ impl Operation {
             Self::CronSkip => self.cron_skip(meter).await,
             Self::TickSchedulerIdle => self.tick_scheduler_idle(meter).await,
             Self::TickCronIdle => self.tick_cron_idle(meter).await,
+            Self::EnqueuePriority => self.enqueue(meter, json!({"priority": 10})).await,
+            Self::EnqueueUnique => self.enqueue_unique(meter).await,
+            Self::EnqueueDuplicate => self.enqueue_duplicate(meter).await,
+            Self::EnqueueReplacing => self.enqueue_replacing(meter).await,
+            Self::AckUnique => self.ack_unique(meter).await,
+            Self::FetchIdleTiers => self.fetch_idle_tiers(meter).await,
+            Self::EnqueueBatch => self.enqueue_batch(meter).await,
+            Self::FetchLimitedRate => {
+                self.fetch_limited(meter, json!({"rate": {"limit": 1_000, "period": "PT1S"}})).await
+            }
+            Self::FetchLimitedConcurrency => self.fetch_limited(meter, json!({"concurrency": 10})).await,
+            Self::FetchLimitedRefused => self.fetch_refused(meter).await,
+            Self::AckLimited => self.ack_limited(meter).await,
+            Self::QueueStats => self.queue_stats(meter).await,
+            Self::Pause => self.pause(meter).await,
             Self::Cycle => self.cycle(meter).await,
         }
     }

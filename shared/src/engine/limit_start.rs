@@ -1,0 +1,229 @@
+//! Taking and giving back what a rate limit grants, across instances: compare and swap on one item per key.
+//!
+//! The start is noted before the claim, so that no more jobs run than may, whoever dies; a hold that nobody gives back is
+//! found out when the slots run short, by asking its job.
+
+use super::{Engine, MAX_RACES};
+use crate::error::{Error, ErrorCode, Result};
+use crate::ids::JobId;
+use crate::job::{Job, State, settle};
+use crate::limit::{LimitState, Limited, Limits};
+use crate::store::LimitWritten;
+
+/// Most holds that are looked into at a time: one read.
+const MAX_STALE: usize = 100;
+
+/// A start that a key has granted.
+#[derive(Debug)]
+pub(super) struct Start {
+    key: String,
+    holder: String,
+    before: LimitState,
+    after: LimitState,
+}
+
+impl Start {
+    /// The key, if the job now holds one of its slots.
+    pub(super) fn held(&self) -> Option<&str> {
+        self.after.holders.contains_key(&self.holder).then_some(self.key.as_str())
+    }
+}
+
+/// What a state becomes, and what is answered.
+enum Next<T> {
+    Write(Box<LimitState>, T),
+    Answer(T),
+}
+
+impl Engine {
+    /// Asks a key for one more start: usually one conditional write. `holder` is believed to be active until
+    /// `hold_until_ms`.
+    ///
+    /// # Errors
+    /// The AWS error; the start may be noted. `backend_unavailable` when others were faster all the time.
+    pub(super) async fn start_under(
+        &self,
+        key: &str,
+        limits: &Limits,
+        holder: &str,
+        hold_until_ms: i64,
+        now_ms: i64,
+    ) -> Result<std::result::Result<Start, Limited>> {
+        let limiter = self.limiters.of(key);
+        let mut remembered = limiter.state.lock().await;
+        // Somebody may have been refused while this one waited for its turn.
+        if let Some(limited) = limiter.refusal(now_ms) {
+            return Ok(Err(limited));
+        }
+        let mut fresh = false;
+        for _ in 0..MAX_RACES * 2 {
+            let stored = match remembered.take() {
+                Some(state) => Some(state),
+                None => {
+                    fresh = true;
+                    self.store.get_limit(key).await?
+                }
+            };
+            let before = stored.clone().unwrap_or_else(|| first(now_ms));
+            let after = match before.start(limits, holder, hold_until_ms, now_ms) {
+                Ok(after) => after,
+                // What is remembered may have been given back by others since.
+                Err(_) if !fresh => continue,
+                Err(Limited::Full { stale }) if !stale.is_empty() => {
+                    let looked_into = self.look_into(&before, stale, now_ms).await?;
+                    *remembered = self.write_limit(key, stored.as_ref(), looked_into).await?;
+                    fresh = remembered.is_some();
+                    continue;
+                }
+                Err(limited) => {
+                    limiter.note_refusal(&limited, now_ms);
+                    *remembered = stored;
+                    return Ok(Err(limited));
+                }
+            };
+            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce()).await? {
+                LimitWritten::Done => {
+                    *remembered = Some(after.clone());
+                    let holder = holder.to_owned();
+                    return Ok(Ok(Start { key: key.to_owned(), holder, before, after }));
+                }
+                LimitWritten::Refused(state) => {
+                    fresh = state.is_some();
+                    *remembered = state.map(|state| *state);
+                }
+            }
+        }
+        Err(busy(key))
+    }
+
+    /// Holds whose time has passed: their jobs say whether they are active still.
+    async fn look_into(&self, state: &LimitState, mut stale: Vec<String>, now_ms: i64) -> Result<LimitState> {
+        stale.truncate(MAX_STALE);
+        let parsed: Vec<Option<(JobId, u32)>> = stale.iter().map(|holder| parse(holder)).collect();
+        let mut ids: Vec<JobId> = parsed.iter().flatten().map(|(id, _)| id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let jobs = self.store.get_jobs(&ids).await?;
+        let mut next = state.clone();
+        for (holder, parsed) in stale.iter().zip(parsed) {
+            let job = parsed.and_then(|(id, attempt)| {
+                let job = jobs.iter().find(|job| job.id == id)?;
+                let current = settle(job, now_ms);
+                (current.state == State::Active && current.attempt == attempt).then(|| current.into_owned())
+            });
+            let until = job.and_then(|job| job.lease).map(|lease| lease.ends_at_ms());
+            let changed = match until {
+                Some(until) => next.refresh(holder, until),
+                None => next.release(holder),
+            };
+            if let Some(changed) = changed {
+                // All of it is one write.
+                next = LimitState { version: state.version + 1, ..changed };
+            }
+        }
+        Ok(next)
+    }
+
+    /// Writes a state; answers what is there then.
+    async fn write_limit(&self, key: &str, old: Option<&LimitState>, new: LimitState) -> Result<Option<LimitState>> {
+        Ok(match self.store.put_limit(key, old, &new, self.ids.nonce()).await? {
+            LimitWritten::Done => Some(new),
+            LimitWritten::Refused(found) => found.map(|found| *found),
+        })
+    }
+
+    /// Changes a state until the change goes through; `change` says what becomes of it.
+    async fn change_limit<T>(&self, key: &str, mut change: impl FnMut(&LimitState) -> Next<T>) -> Result<T> {
+        let limiter = self.limiters.of(key);
+        let mut remembered = limiter.state.lock().await;
+        limiter.forget_refusal();
+        let mut fresh = false;
+        for _ in 0..MAX_RACES * 2 {
+            let stored = match remembered.take() {
+                Some(state) => Some(state),
+                None => {
+                    fresh = true;
+                    self.store.get_limit(key).await?
+                }
+            };
+            let before = stored.clone().unwrap_or_else(|| first(self.now_ms()));
+            let (after, answer) = match change(&before) {
+                Next::Write(after, answer) => (after, answer),
+                // Nothing to do, but what is remembered may be out of date.
+                Next::Answer(_) if !fresh => continue,
+                Next::Answer(answer) => {
+                    *remembered = stored;
+                    return Ok(answer);
+                }
+            };
+            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce()).await? {
+                LimitWritten::Done => {
+                    *remembered = Some(*after);
+                    return Ok(answer);
+                }
+                LimitWritten::Refused(state) => {
+                    fresh = state.is_some();
+                    *remembered = state.map(|state| *state);
+                }
+            }
+        }
+        Err(busy(key))
+    }
+
+    /// The claim did not happen: gives back what was granted. What cannot be given back is found out by its time.
+    pub(super) async fn forget_starts(&self, starts: &[Start]) {
+        for start in starts {
+            let undone = self.change_limit(&start.key, |state| {
+                match state.forget_start(&start.before, &start.after, &start.holder) {
+                    Some(next) => Next::Write(Box::new(next), ()),
+                    None => Next::Answer(()),
+                }
+            });
+            if let Err(error) = undone.await {
+                tracing::warn!(key = start.key, %error, "start under a rate limit not given back");
+            }
+        }
+    }
+
+    /// A job is no longer active: gives back the slots that it held. What cannot be given back is found out by its time.
+    pub(super) async fn release_slots(&self, job: &Job) {
+        let holder = job.holder(job.attempt);
+        for key in &job.holds {
+            let released = self.change_limit(key, |state| match state.release(&holder) {
+                Some(next) => Next::Write(Box::new(next), ()),
+                None => Next::Answer(()),
+            });
+            if let Err(error) = released.await {
+                tracing::warn!(job_id = %job.id, key, %error, "slot of a rate limit not given back yet");
+            }
+        }
+    }
+
+    /// A worker was told that nothing may start before `until_ms` (rate limiting section 9.1).
+    pub(super) async fn block_limit(&self, key: &str, until_ms: i64, now_ms: i64) -> Result<()> {
+        self.change_limit(key, |state| Next::Write(Box::new(state.block_until(until_ms, now_ms)), ())).await
+    }
+
+    /// Sets or ends an operator's override.
+    pub(super) async fn override_limit(&self, key: &str, over: Option<crate::limit::Override>) -> Result<LimitState> {
+        self.change_limit(key, |state| {
+            let next = state.with_override(over);
+            Next::Write(Box::new(next.clone()), next)
+        })
+        .await
+    }
+}
+
+/// The state of a key that there is none of: its version is later than any that there has been.
+fn first(now_ms: i64) -> LimitState {
+    LimitState { version: now_ms.unsigned_abs(), ..LimitState::default() }
+}
+
+fn parse(holder: &str) -> Option<(JobId, u32)> {
+    let (id, attempt) = holder.split_once('#')?;
+    Some((JobId::parse(id)?, attempt.parse().ok()?))
+}
+
+fn busy(key: &str) -> Error {
+    Error::new(ErrorCode::BackendUnavailable, "A rate limit changes too fast; try again shortly.").with("key", key)
+}

@@ -1,0 +1,102 @@
+//! What a process remembers of rate limits: the states it read or wrote last, to save reads, and refusals, to save writes
+//! that would be refused as well. All of it may be forgotten at any time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::limit::{LimitState, Limited};
+
+/// How long at most it is believed that a key lets nobody start, ms: so long may an operator's change take.
+const REFUSED_MS: i64 = 1_000;
+/// How long it is believed that all slots are taken, ms: another instance's job may end at any time.
+const FULL_MS: i64 = 200;
+/// Keys that are remembered.
+const MAX_KEYS: usize = 10_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Limiters {
+    keys: Mutex<HashMap<String, Arc<Limiter>>>,
+}
+
+/// What is remembered of one key.
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    /// The state, if it has been seen. One user at a time: others of this process would only have their writes refused.
+    pub(super) state: tokio::sync::Mutex<Option<LimitState>>,
+    /// Until when nobody can start, ms since the Unix epoch, and why.
+    refusal: Mutex<Option<(i64, Limited)>>,
+}
+
+impl Limiters {
+    pub(super) fn of(&self, key: &str) -> Arc<Limiter> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
+            keys.clear();
+        }
+        Arc::clone(keys.entry(key.to_owned()).or_default())
+    }
+
+    /// Whether a key is known to let nobody start now.
+    pub(super) fn refusal(&self, key: &str, now_ms: i64) -> Option<Limited> {
+        let limiter = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()?;
+        limiter.refusal(now_ms)
+    }
+
+    pub(super) fn clear(&self) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Limiter {
+    pub(super) fn refusal(&self, now_ms: i64) -> Option<Limited> {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.as_ref().filter(|(until, _)| now_ms < *until).map(|(_, limited)| limited.clone())
+    }
+
+    pub(super) fn note_refusal(&self, limited: &Limited, now_ms: i64) {
+        let until = match limited {
+            Limited::Until(at) => (*at).min(now_ms + REFUSED_MS),
+            Limited::Closed { .. } => now_ms + REFUSED_MS,
+            Limited::Full { .. } => now_ms + FULL_MS,
+        };
+        let limited = match limited {
+            Limited::Full { .. } => Limited::Full { stale: Vec::new() },
+            other => other.clone(),
+        };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, limited));
+    }
+
+    pub(super) fn forget_refusal(&self) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_believed_for_a_moment() {
+        let limiters = Limiters::default();
+        assert_eq!(limiters.refusal("k", 0), None);
+        let limiter = limiters.of("k");
+        limiter.note_refusal(&Limited::Until(300), 0);
+        assert_eq!(limiters.refusal("k", 299), Some(Limited::Until(300)));
+        assert_eq!(limiters.refusal("k", 300), None);
+        limiter.note_refusal(&Limited::Until(86_400_000), 0);
+        assert_eq!(limiters.refusal("k", REFUSED_MS), None);
+        limiter.note_refusal(&Limited::Full { stale: vec!["x".into()] }, 0);
+        assert_eq!(limiters.refusal("k", FULL_MS - 1), Some(Limited::Full { stale: vec![] }));
+        limiter.forget_refusal();
+        assert_eq!(limiters.refusal("k", 0), None);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let limiters = Limiters::default();
+        for i in 0..=MAX_KEYS {
+            limiters.of(&i.to_string());
+        }
+        assert!(limiters.keys.lock().unwrap_or_else(PoisonError::into_inner).len() <= MAX_KEYS);
+    }
+}

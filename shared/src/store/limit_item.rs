@@ -1,0 +1,195 @@
+//! The state of a rate limit's key as an item, written whole with compare and swap.
+//!
+//! | name | holds | | name | holds |
+//! |---|---|---|---|---|
+//! | `v` | version | | `nc` | nonce of the last write |
+//! | `li` `ov` | limits last applied, override: JSON | | `ho` | jobs that hold a slot: JSON |
+//! | `ws` `wc` | window: start, ms, and starts in it | | `ls` `bl` | last start, blocked until, ms |
+//! | `ttl` | when it matters no more, s | | | |
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures::future::try_join_all;
+
+use super::attr::{Item, get_n, get_u64, n, s, take_s};
+use super::{Store, keys};
+use crate::aws::{Service, service_error};
+use crate::error::{Error, Result};
+use crate::json::{Fields, raw};
+use crate::limit::{LimitState, Limits, Override};
+
+/// How long a state is kept after it has ceased to matter, s: clocks differ.
+const KEPT_S: i64 = 3_600;
+
+/// How a write of a state ended.
+#[derive(Debug)]
+pub enum LimitWritten {
+    /// Written.
+    Done,
+    /// Somebody else was faster: the state as it is, if there is any.
+    Refused(Option<Box<LimitState>>),
+}
+
+impl Store {
+    /// Reads the state of a key, strongly consistent.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn get_limit(&self, key: &str) -> Result<Option<LimitState>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::limit(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
+        answer.item.map(|item| state_of(&item)).transpose()
+    }
+
+    /// Writes the state of a key if it still is `old` (`None`: there is none). `nonce` marks this call, so that an SDK retry
+    /// of it knows its own effect.
+    ///
+    /// # Errors
+    /// The AWS error; it may be written.
+    pub async fn put_limit(
+        &self,
+        key: &str,
+        old: Option<&LimitState>,
+        new: &LimitState,
+        nonce: u64,
+    ) -> Result<LimitWritten> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item_of(key, new, nonce)?))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = match old {
+            Some(old) => put.condition_expression("v = :old").expression_attribute_values(":old", n(old.version)),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+        };
+        let failure = match put.send().await {
+            Ok(_) => return Ok(LimitWritten::Done),
+            Err(failure) => failure,
+        };
+        if let SdkError::ServiceError(e) = &failure
+            && let PutItemError::ConditionalCheckFailedException(refused) = e.err()
+        {
+            let Some(item) = &refused.item else { return Ok(LimitWritten::Refused(None)) };
+            if get_u64(item, "nc") == Some(nonce) {
+                return Ok(LimitWritten::Done);
+            }
+            return Ok(LimitWritten::Refused(Some(Box::new(state_of(item)?))));
+        }
+        Err(service_error(Service::DynamoDb, "PutItem", &failure))
+    }
+
+    /// The next states by key after `after`, at most `limit`, and whether there may be more: one query per shard.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn list_limits(&self, after: Option<&str>, limit: usize) -> Result<(Vec<(String, LimitState)>, bool)> {
+        let shards = (0..keys::LIMIT_SHARDS).map(|shard| self.list_limit_shard(shard, after, limit));
+        let (mut found, mut ends) = (Vec::new(), Vec::new());
+        for (some, end) in try_join_all(shards).await? {
+            found.extend(some);
+            ends.extend(end);
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // Beyond the place where a shard's answer ended, something may be missing.
+        if let Some(end) = ends.iter().min() {
+            found.retain(|(key, _)| key <= end);
+        }
+        let more = !ends.is_empty() || found.len() > limit;
+        found.truncate(limit);
+        Ok((found, more))
+    }
+
+    async fn list_limit_shard(
+        &self,
+        shard: u32,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<(String, LimitState)>, Option<String>)> {
+        let mut query = self.client.query().table_name(&self.table);
+        query = match after {
+            Some(key) => {
+                query.key_condition_expression("pk = :pk AND sk > :after").expression_attribute_values(":after", s(key))
+            }
+            None => query.key_condition_expression("pk = :pk"),
+        };
+        let answer = query
+            .expression_attribute_values(":pk", s(keys::limit_pk(shard)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
+        let end = answer.last_evaluated_key.and_then(|mut key| take_s(&mut key, "sk"));
+        let mut found = Vec::new();
+        for mut item in answer.items.unwrap_or_default() {
+            // One that cannot be read must not hide the others (I7).
+            if let (Ok(state), Some(key)) = (state_of(&item), take_s(&mut item, "sk")) {
+                found.push((key, state));
+            }
+        }
+        Ok((found, end))
+    }
+}
+
+fn item_of(key: &str, state: &LimitState, nonce: u64) -> Result<Item> {
+    let mut item = keys::limit(key);
+    let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+    put("v", n(state.version));
+    put("nc", n(nonce));
+    put("li", s(serde_json::to_string(&state.limits).map_err(Error::internal)?));
+    for (name, at) in [("ws", state.window_start_ms), ("ls", state.last_start_ms), ("bl", state.blocked_until_ms)] {
+        if let Some(at) = at {
+            put(name, n(at));
+        }
+    }
+    if state.window_count > 0 {
+        put("wc", n(state.window_count));
+    }
+    if !state.holders.is_empty() {
+        put("ho", s(serde_json::to_string(&state.holders).map_err(Error::internal)?));
+    }
+    if let Some(over) = &state.override_ {
+        put("ov", s(serde_json::to_string(&over.limits).map_err(Error::internal)?));
+        if let Some(at) = over.expires_at {
+            put("ox", n(at));
+        }
+    }
+    let idle_at = state.idle_at_ms();
+    if idle_at < i64::MAX {
+        put("ttl", n(idle_at / 1_000 + KEPT_S));
+    }
+    Ok(item)
+}
+
+fn state_of(item: &Item) -> Result<LimitState> {
+    let broken =
+        |name: &str| Error::internal(format_args!("a rate limit's attribute '{name}' is missing or unreadable"));
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+    let limits = |name: &str| -> Result<Option<Limits>> {
+        let Some(text) = text(name) else { return Ok(None) };
+        let mut fields = Fields::from_member(name, &raw(text.clone())?)?;
+        Limits::take(&mut fields).map(Some).map_err(|_| broken(name))
+    };
+    let holders = match text("ho") {
+        Some(text) => serde_json::from_str(text).map_err(|_| broken("ho"))?,
+        None => Default::default(),
+    };
+    Ok(LimitState {
+        version: get_u64(item, "v").ok_or_else(|| broken("v"))?,
+        limits: limits("li")?.unwrap_or_default(),
+        window_start_ms: get_n(item, "ws"),
+        window_count: get_n(item, "wc").and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+        last_start_ms: get_n(item, "ls"),
+        holders,
+        blocked_until_ms: get_n(item, "bl"),
+        override_: limits("ov")?.map(|limits| Override { limits, expires_at: get_n(item, "ox") }),
+    })
+}
