@@ -26,6 +26,10 @@ pub struct Args {
     #[arg(long, value_parser = parse_url)]
     pub url: Option<String>,
 
+    /// Start the local stack with FIFO queues (SQS_USE_FIFO=true), and know the cases that contradict their order.
+    #[arg(long, conflicts_with = "url")]
+    pub fifo: bool,
+
     /// POSTed to before each case [default: the reset endpoint of the local stack; none with --url].
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub reset_url: Option<String>,

@@ -18,16 +18,29 @@ pub const DEFAULT: &[Known] = &[Known {
              which its own NACK steps never send; OWN-L1-RTR-014 is the case with the types sent",
 }];
 
+/// Why the cases of [`FIFO`] are there.
+const STRICT_ORDER: &str = "it fetches a second job of a queue while the first is active, which strict order forbids \
+                            within a message group (here the queue)";
+
+/// Cases that contradict the order of FIFO queues (`--fifo`).
+pub const FIFO: &[Known] = &[
+    Known { id: "L0-OPS-006", reason: STRICT_ORDER },
+    Known { id: "L4-PAUSE-002", reason: STRICT_ORDER },
+    Known { id: "L4-PRI-002", reason: STRICT_ORDER },
+    Known { id: "L4-RL-001", reason: STRICT_ORDER },
+];
+
 /// The default list together with the ids given on the command line.
 #[derive(Debug, Clone)]
 pub struct KnownList(BTreeMap<String, String>);
 
 impl KnownList {
-    /// [`DEFAULT`] plus `ids`.
+    /// [`DEFAULT`], with `fifo` also [`FIFO`], plus `ids`.
     #[must_use]
-    pub fn with_defaults(ids: &[String]) -> Self {
+    pub fn with_defaults(ids: &[String], fifo: bool) -> Self {
         let given = ids.iter().map(|id| (id.clone(), "given with --known".to_owned()));
-        let default = DEFAULT.iter().map(|k| (k.id.to_owned(), k.reason.to_owned()));
+        let fifo = if fifo { FIFO } else { &[] };
+        let default = DEFAULT.iter().chain(fifo).map(|k| (k.id.to_owned(), k.reason.to_owned()));
         // The defaults come last, so that their reason wins over "given".
         Self(given.chain(default).collect())
     }
@@ -50,9 +63,10 @@ mod tests {
 
     #[test]
     fn given_ids_join_the_defaults() {
-        let list = KnownList::with_defaults(&["X".into(), "L1-RTR-014".into()]);
+        let list = KnownList::with_defaults(&["X".into(), "L1-RTR-014".into()], false);
         assert_eq!(list.reason("X"), Some("given with --known"));
         assert!(list.reason("L1-RTR-014").is_some_and(|r| r.contains("never send")));
-        assert_eq!(list.reason("OWN-L1-RTR-014"), None);
+        assert_eq!((list.reason("OWN-L1-RTR-014"), list.reason("L0-OPS-006")), (None, None));
+        assert!(KnownList::with_defaults(&[], true).reason("L0-OPS-006").is_some_and(|r| r.contains("strict order")));
     }
 }

@@ -72,7 +72,11 @@ pub async fn execute(args: &Args, out: &mut dyn Write) -> Result<Summary, Error>
     let cases = select(args)?;
     let stack = match args.url {
         Some(_) => None,
-        None => Some(Stack::start(StackOptions::default()).await?),
+        None => {
+            let mut options = StackOptions::default();
+            options.settings.fifo = args.fifo;
+            Some(Stack::start(options).await?)
+        }
     };
     let result = drive(args, cases, stack.as_ref(), out).await;
     // The stack is stopped on the error path too, so that its parts end in order.
@@ -99,7 +103,7 @@ async fn drive(args: &Args, cases: Vec<Case>, stack: Option<&Stack>, out: &mut d
     let client = Client::new(&url, reset_url, &args.header)?;
     client.probe().await?;
 
-    let known = KnownList::with_defaults(&args.known);
+    let known = KnownList::with_defaults(&args.known, args.fifo);
     let seed =
         (args.order == Order::Random).then(|| args.seed.unwrap_or_else(|| fastrand::u64(..=u64::from(u32::MAX))));
     let mut rng = seed.map(fastrand::Rng::with_seed);

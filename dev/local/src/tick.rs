@@ -4,14 +4,19 @@ use std::time::Duration;
 use ojs_core::Engine;
 use tokio::sync::watch;
 
+/// How often it ticks.
+const PERIOD: Duration = Duration::from_secs(1);
+/// The same with FIFO queues, whose messages cannot be delayed: the tick is all there is for a job that waits.
+const FIFO_PERIOD: Duration = Duration::from_millis(100);
 /// How long a tick may take, of the second that it has.
 const BUDGET: Duration = Duration::from_millis(900);
 /// The native dead-letter queues are looked at every so many ticks: nothing in them is urgent.
 const DRAIN_EVERY: u64 = 30;
 
-/// What EventBridge does once a minute on AWS, once a second here: the scheduler's tick and the cron tick.
+/// What EventBridge does once a minute on AWS, once a second or oftener here: the scheduler's tick and the cron tick.
 pub(crate) async fn every_second(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let period = if engine.settings().fifo { FIFO_PERIOD } else { PERIOD };
+    let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for tick in 0_u64.. {
         let stopped = tokio::select! {

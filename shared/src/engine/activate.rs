@@ -1,4 +1,4 @@
-use super::follow::{Wake, wake};
+use super::follow::Wake;
 use super::{Engine, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -17,7 +17,7 @@ impl Engine {
         for _ in 0..MAX_RACES {
             let mut change = step(&stored, Event::Activate, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "activate", "pending", now))?;
-            change.job.in_due_index = wake(change.job.due_at, now) == Wake::DueIndex;
+            change.job.in_due_index = self.wake(change.job.due_at, now) == Wake::DueIndex;
             self.announce(&change.job, now).await?;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 
 use super::Engine;
-use super::follow::{Wake, wake};
+use super::follow::Wake;
 use crate::batch::{ABORTED_MS, Batch, BatchState};
 use crate::error::Result;
 use crate::ids::JobId;
@@ -47,7 +47,7 @@ impl Engine {
         let now = self.now_ms();
         let jobs = self.store.get_jobs(&batch.jobs).await?;
         let waiting = jobs.iter().filter(|job| job.batch.as_ref() == Some(&batch.id) && job.attempt == 0);
-        let messages: Vec<_> = waiting.filter_map(|job| Some((JobRef::to(job), delay_of(job, now)?))).collect();
+        let messages: Vec<_> = waiting.filter_map(|job| Some((JobRef::to(job), self.delay_of(job, now)?))).collect();
         self.send_all(&messages).await.into_iter().collect::<Result<()>>()?;
         tracing::info!(batch_id = %batch.id, messages = messages.len(), "batch finished");
         self.store.delete_batch(&batch.id).await
@@ -64,14 +64,14 @@ impl Engine {
         });
         join_all(drop).await.into_iter().collect()
     }
-}
 
-/// The delay of the message that a job is to have, s; `None` for one that needs none.
-pub(super) fn delay_of(job: &Job, now_ms: i64) -> Option<i64> {
-    let current = settle(job, now_ms);
-    let waits = matches!(current.state, State::Available | State::Scheduled) && !job.in_due_index;
-    match wake(current.due_at, now_ms) {
-        Wake::Message(delay_s) if waits => Some(delay_s),
-        _ => None,
+    /// The delay of the message that a job is to have, s; `None` for one that needs none.
+    pub(super) fn delay_of(&self, job: &Job, now_ms: i64) -> Option<i64> {
+        let current = settle(job, now_ms);
+        let waits = matches!(current.state, State::Available | State::Scheduled) && !job.in_due_index;
+        match self.wake(current.due_at, now_ms) {
+            Wake::Message(delay_s) if waits => Some(delay_s),
+            _ => None,
+        }
     }
 }

@@ -1,4 +1,4 @@
-use super::fire::{Fire, message_ahead};
+use super::fire::Fire;
 use super::{Engine, MAX_RACES, cron_raced};
 use crate::cron::{Cron, Definition, Registration, Schedule, Skip, SkipReason};
 use crate::error::Result;
@@ -60,7 +60,7 @@ impl Engine {
                     cron
                 }
             };
-            let ahead = message_ahead(&mut cron, now);
+            let ahead = self.message_ahead(&mut cron, now);
             match self.store.put_cron(stored.as_ref(), &cron, self.ids.nonce()).await? {
                 CronUpdated::Done(cron) => {
                     let created = stored.is_none();

@@ -1,4 +1,3 @@
-use super::fire::message_ahead;
 use super::{Engine, MAX_RACES, cron_missing, cron_raced};
 use crate::cron::Cron;
 use crate::error::{Error, Result};
@@ -26,7 +25,7 @@ impl Engine {
             cron.definition.enabled = enabled;
             cron.updated_at = now;
             cron.changed_times(&schedule, now);
-            let ahead = message_ahead(&mut cron, now);
+            let ahead = self.message_ahead(&mut cron, now);
             match self.store.put_cron(Some(&stored), &cron, self.ids.nonce()).await? {
                 CronUpdated::Done(cron) => {
                     tracing::info!(cron = name, enabled, next_run_at = cron.next_run_at, "cron job toggled");

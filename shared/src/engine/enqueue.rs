@@ -4,7 +4,7 @@ use futures::future::{join, try_join};
 
 use super::Engine;
 use super::enqueue_unique::busy;
-use super::follow::{Wake, wake};
+use super::follow::Wake;
 use crate::batch::Visibility;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::{Job, NewJob, State, parse_enqueue, settle};
@@ -19,20 +19,6 @@ pub struct Enqueued {
     pub job: Job,
     /// Whether it is the one that was there.
     pub deduplicated: bool,
-}
-
-/// Makes a new job what it is as of `now_ms`; who is to bring it to the workers.
-pub(super) fn prepare(job: &mut Job, now_ms: i64) -> Option<Wake> {
-    // One whose expiry has passed is over before anybody could run it.
-    if let Cow::Owned(settled) = settle(job, now_ms) {
-        *job = settled;
-    }
-    let waits = matches!(job.state, State::Available | State::Scheduled);
-    let wake = waits.then(|| wake(job.due_at, now_ms));
-    // A pending job has no message; the index brings one when it expires, so that its end is written down.
-    let expires = job.state == State::Pending && job.expires_at.is_some();
-    job.in_due_index = wake == Some(Wake::DueIndex) || expires;
-    wake
 }
 
 impl Engine {
@@ -52,12 +38,14 @@ impl Engine {
     /// The same for a request that has been read.
     pub(super) async fn enqueue_new(&self, new: NewJob, now: i64) -> Result<Enqueued> {
         let NewJob { mut job, client_id, unique } = new;
-        let wake = prepare(&mut job, now);
+        let wake = self.prepare(&mut job, now);
         self.register_queue(&job.queue).await?;
         if let (Some(policy), Some(key)) = (unique, job.unique_key) {
             return self.enqueue_unique(job, key, &policy, now).await;
         }
-        let (put, sent) = if client_id {
+        // On a FIFO queue a message without a job would block its group.
+        let put_first = client_id || self.transport.is_fifo();
+        let (put, sent) = if put_first {
             match self.store.put_job(&job).await {
                 Put::Done => (Put::Done, self.send_new(&job, wake).await),
                 other => (other, Ok(())),
@@ -68,7 +56,7 @@ impl Engine {
         match (put, sent) {
             (Put::Done, Ok(())) => {}
             (Put::Done, Err(error)) => self.take_back(&job, error).await?,
-            (Put::Failed { error, maybe_stored: true }, _) if client_id => {
+            (Put::Failed { error, maybe_stored: true }, _) if put_first => {
                 // No message has gone out yet, so what cannot be taken back is another request's job.
                 self.take_back(&job, error.clone()).await?;
                 return Err(error);
@@ -117,7 +105,7 @@ impl Engine {
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
         if waits
             && !existing.in_due_index
-            && let Wake::Message(delay_s) = wake(current.due_at, now)
+            && let Wake::Message(delay_s) = self.wake(current.due_at, now)
             && let Err(error) = self.send(&JobRef::to(existing), delay_s).await
         {
             return error;
@@ -130,7 +118,7 @@ impl Engine {
     /// Sends a message for a job that is about to become available: before the state changes, because a message whose
     /// job cannot run yet is put back, while a job without a message would wait for the audit.
     pub(super) async fn announce(&self, job: &Job, now_ms: i64) -> Result<()> {
-        match wake(job.due_at, now_ms) {
+        match self.wake(job.due_at, now_ms) {
             Wake::Message(delay_s) => self.send_ahead(&JobRef::to(job), delay_s).await,
             Wake::DueIndex => Ok(()),
         }
@@ -139,5 +127,19 @@ impl Engine {
     /// Sends a message before what it announces is durable.
     pub(super) async fn send_ahead(&self, job: &JobRef, delay_s: i64) -> Result<()> {
         try_join(self.register_queue(&job.queue), self.send(job, delay_s)).await.map(|_| ())
+    }
+
+    /// Makes a new job what it is as of `now_ms`; who is to bring it to the workers.
+    pub(super) fn prepare(&self, job: &mut Job, now_ms: i64) -> Option<Wake> {
+        // One whose expiry has passed is over before anybody could run it.
+        if let Cow::Owned(settled) = settle(job, now_ms) {
+            *job = settled;
+        }
+        let waits = matches!(job.state, State::Available | State::Scheduled);
+        let wake = waits.then(|| self.wake(job.due_at, now_ms));
+        // A pending job has no message; the index brings one when it expires, so that its end is written down.
+        let expires = job.state == State::Pending && job.expires_at.is_some();
+        job.in_due_index = wake == Some(Wake::DueIndex) || expires;
+        wake
     }
 }

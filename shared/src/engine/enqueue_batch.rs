@@ -3,8 +3,7 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
-use super::batch_finish::delay_of;
-use super::enqueue::{Enqueued, prepare};
+use super::enqueue::Enqueued;
 use super::enqueue_unique::{Holding, MAX_TRIES, busy, duplicate, keep_the_schedule, replacing, rest};
 use crate::batch::{Batch, BatchState, OPEN_MS, parse_batch, place};
 use crate::error::{Error, Result};
@@ -72,7 +71,7 @@ impl Engine {
         }
         let id = self.ids.job_id(now);
         for (_, new) in &mut jobs {
-            prepare(&mut new.job, now);
+            self.prepare(&mut new.job, now);
             new.job.batch = Some(id.clone());
         }
         let ids = jobs.iter().map(|(_, new)| new.job.id.clone()).collect();
@@ -160,7 +159,7 @@ impl Writing<'_> {
                     let Ok(change) = step(&stored, Event::Cancel, now) else { continue };
                     if keep_schedule {
                         keep_the_schedule(&mut job, &stored);
-                        prepare(&mut job, now);
+                        engine.prepare(&mut job, now);
                     }
                     match engine.store.put_job(&job).await {
                         Put::Done => {}
@@ -231,7 +230,7 @@ impl Writing<'_> {
                     continue;
                 }
             };
-            messages.extend(delay_of(&job, now).map(|delay_s| (JobRef::to(&job), delay_s)));
+            messages.extend(engine.delay_of(&job, now).map(|delay_s| (JobRef::to(&job), delay_s)));
             if let Some(Replacement { take: Take::Replacing(_, holder), .. }) = replacement {
                 over.push(*holder);
             }

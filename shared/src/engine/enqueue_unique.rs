@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::enqueue::{Enqueued, prepare};
-use super::follow::{Wake, wake};
+use super::enqueue::Enqueued;
+use super::follow::Wake;
 use crate::batch::Visibility;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::unique::{Conflict, Lock, OnConflict, UniqueKey, UniquePolicy, conflict};
@@ -68,7 +68,7 @@ impl Engine {
                             if keep_schedule {
                                 keep_the_schedule(&mut job, stored);
                             }
-                            if let Some(Wake::Message(delay_s)) = prepare(&mut job, now).filter(|_| !sent) {
+                            if let Some(Wake::Message(delay_s)) = self.prepare(&mut job, now).filter(|_| !sent) {
                                 self.send(&JobRef::to(&job), delay_s).await?;
                                 sent = true;
                             }
@@ -100,7 +100,7 @@ impl Engine {
             self.ended(&cancelled, receipt).await;
         }
         let waits = matches!(job.state, State::Available | State::Scheduled);
-        if !sent && let Err(error) = self.send_new(&job, waits.then(|| wake(job.due_at, now))).await {
+        if !sent && let Err(error) = self.send_new(&job, waits.then(|| self.wake(job.due_at, now))).await {
             match self.store.unlock_new_job(&job, lock, self.ids.nonce()).await {
                 Ok(true) => return Err(error),
                 // A worker has it already.
@@ -126,7 +126,7 @@ impl Engine {
         if !waits || stored.in_due_index || lock.resent {
             return Ok(());
         }
-        if let Wake::Message(delay_s) = wake(current.due_at, now) {
+        if let Wake::Message(delay_s) = self.wake(current.due_at, now) {
             self.send(&JobRef::to(stored), delay_s).await?;
             self.store.note_resent(lock).await?;
         }

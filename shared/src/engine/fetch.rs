@@ -204,6 +204,9 @@ impl Round<'_> {
 
     /// Claims the jobs of messages, as many at once as are wanted, in their order; gives back what is too much.
     async fn look_at(&mut self, mut messages: Vec<Received>) -> Result<()> {
+        if self.engine.transport.is_fifo() {
+            return self.look_at_groups(messages).await;
+        }
         let mut failure = None;
         while !messages.is_empty() {
             let rest = messages.split_off(self.wanted().min(messages.len()));
@@ -213,23 +216,8 @@ impl Round<'_> {
             }
             let seen = join_all(messages.into_iter().map(|message| self.sight.see(message))).await;
             for outcome in seen {
-                match outcome {
-                    Ok(Seen::Won(job)) => {
-                        self.bytes += job.answer_bytes();
-                        self.jobs.push(*job);
-                    }
-                    Ok(Seen::Soon(at, message)) => self.soon.push((at, *message)),
-                    Ok(Seen::Kept(message)) => {
-                        self.limited += 1;
-                        self.kept.push(*message);
-                    }
-                    Ok(Seen::Shut(message)) => {
-                        self.shut.insert(message.line.queue.clone());
-                        self.kept.push(*message);
-                    }
-                    Ok(Seen::Limited) => self.limited += 1,
-                    Ok(Seen::Dropped) => {}
-                    Err(error) => failure = failure.or(Some(error)),
+                if let Err(error) = outcome.map(|seen| self.note(seen)) {
+                    failure = failure.or(Some(error));
                 }
             }
             messages = rest;
@@ -237,9 +225,67 @@ impl Round<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Puts messages back, all of them whatever becomes of one.
+    /// The same on FIFO queues: of each group, one job at most. The first message that is not deleted keeps those behind it,
+    /// whatever becomes of its job.
+    async fn look_at_groups(&mut self, messages: Vec<Received>) -> Result<()> {
+        let mut groups: Vec<Vec<Received>> = Vec::new();
+        for message in messages {
+            match groups.iter_mut().find(|group| group[0].line == message.line && group[0].group == message.group) {
+                Some(group) => group.push(message),
+                None => groups.push(vec![message]),
+            }
+        }
+        let (mut failure, mut rest) = (None, Vec::new());
+        while !groups.is_empty() {
+            let later = groups.split_off(self.wanted().min(groups.len()));
+            if groups.is_empty() {
+                rest.extend(later.into_iter().flatten());
+                break;
+            }
+            let sight = self.sight;
+            for (seen, behind) in join_all(groups.into_iter().map(|group| first_of(sight, group))).await {
+                rest.extend(behind);
+                if let Err(error) = seen.map(|seen| self.note(seen)) {
+                    failure = failure.or(Some(error));
+                }
+            }
+            groups = later;
+        }
+        failure = failure.or(self.give_back(rest, 0).await.err());
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Keeps what came of a message.
+    fn note(&mut self, seen: Seen) {
+        match seen {
+            Seen::Won(job) => {
+                self.bytes += job.answer_bytes();
+                self.jobs.push(*job);
+            }
+            Seen::Soon(at, message) => self.soon.push((at, *message)),
+            Seen::Kept(message) => {
+                self.limited += 1;
+                self.kept.push(*message);
+            }
+            Seen::Shut(message) => {
+                self.shut.insert(message.line.queue.clone());
+                self.kept.push(*message);
+            }
+            Seen::Limited => self.limited += 1,
+            Seen::Gone | Seen::Back => {}
+        }
+    }
+
+    /// Puts messages back, ten a call, all of them whatever becomes of one.
     async fn give_back(&self, messages: Vec<Received>, hidden_s: i64) -> Result<()> {
-        let each = messages.iter().map(|m| self.engine.transport.hide(&m.line, &m.receipt, hidden_s));
+        let mut lines: Vec<(&Line, Vec<&str>)> = Vec::new();
+        for message in &messages {
+            match lines.iter_mut().find(|(line, _)| **line == message.line) {
+                Some((_, receipts)) => receipts.push(&message.receipt),
+                None => lines.push((&message.line, vec![&message.receipt])),
+            }
+        }
+        let each = lines.iter().map(|(line, receipts)| self.engine.transport.hide_batch(line, receipts, hidden_s));
         join_all(each).await.into_iter().collect()
     }
 
@@ -293,4 +339,15 @@ impl Round<'_> {
             self.failed(error);
         }
     }
+}
+
+/// What came of the first message of a group that was not deleted, and the messages behind it.
+async fn first_of(sight: Sight<'_>, group: Vec<Received>) -> (Result<Seen>, Vec<Received>) {
+    let mut group = group.into_iter();
+    let mut seen = Ok(Seen::Gone);
+    while matches!(seen, Ok(Seen::Gone)) {
+        let Some(message) = group.next() else { break };
+        seen = sight.see(message).await;
+    }
+    (seen, group.collect())
 }

@@ -1,6 +1,6 @@
 //! A cron job's time has come: its job is made, once, whoever looks and however many do.
 
-use super::follow::{MAX_DELAY_MS, Wake, wake};
+use super::follow::{MAX_DELAY_MS, Wake};
 use super::{Engine, MAX_RACES};
 use crate::cron::{Cron, Decision, Due, OverlapPolicy, Progress, Schedule, Template, decide, due, job_id};
 use crate::error::{Error, Result};
@@ -121,7 +121,7 @@ impl Engine {
         now: i64,
     ) -> Result<Option<Fire>> {
         let mut after = cron.after(due, progress, schedule, now);
-        let ahead = message_ahead(&mut after, now);
+        let ahead = self.message_ahead(&mut after, now);
         let outcome = match progress {
             Progress::Skipped(_) => Outcome::Skipped,
             _ => Outcome::Known,
@@ -171,7 +171,7 @@ impl Engine {
             None => None,
         };
         let waits = matches!(job.state, State::Available | State::Scheduled);
-        let wake = waits.then(|| wake(job.due_at, now));
+        let wake = waits.then(|| self.wake(job.due_at, now));
         job.in_due_index = wake == Some(Wake::DueIndex) || (job.state == State::Pending && job.expires_at.is_some());
         if let Some(Wake::Message(delay_s)) = wake
             && !has_message
@@ -180,7 +180,7 @@ impl Engine {
         }
         let progress = Progress::Fired { job: id.clone(), behind: behind.is_some() };
         let mut after = cron.after(due, &progress, schedule, now);
-        let ahead = message_ahead(&mut after, now);
+        let ahead = self.message_ahead(&mut after, now);
         let cancel = cancelled.as_ref().map(|(stored, cancelled)| (*stored, cancelled));
         let firing = Firing { old: cron, new: &after, job: &job, behind, cancel };
         match self.store.fire_cron(firing, self.ids.nonce()).await? {
@@ -219,15 +219,19 @@ impl Engine {
             tracing::warn!(job_id = %message.id, queue = message.queue, %error, "message of a cron job's next time not sent; the tick fires it");
         }
     }
-}
 
-/// The message of the next occurrence, if it comes soon enough for SQS and none has been sent; and notes it, which the
-/// caller then writes. Sent after that write, it lets the occurrence fire on its second, whatever ticks do.
-pub(super) fn message_ahead(cron: &mut Cron, now: i64) -> Option<(JobRef, i64)> {
-    let at_ms = cron.next_run_at.filter(|at| Some(*at) != cron.woken_for && at - now <= MAX_DELAY_MS)?;
-    cron.woken_for = Some(at_ms);
-    let message = occurrence(cron.name(), at_ms, &cron.definition.template);
-    Some((message, (at_ms - now).max(0) / 1_000))
+    /// The message of the next occurrence, if it comes soon enough for SQS and none has been sent; and notes it, which the
+    /// caller then writes. Sent after that write, it lets the occurrence fire on its second, whatever ticks do. On a FIFO queue
+    /// there is none: it would block its group until then.
+    pub(super) fn message_ahead(&self, cron: &mut Cron, now: i64) -> Option<(JobRef, i64)> {
+        let at_ms = cron.next_run_at.filter(|at| Some(*at) != cron.woken_for && at - now <= MAX_DELAY_MS)?;
+        if self.transport.is_fifo() {
+            return None;
+        }
+        cron.woken_for = Some(at_ms);
+        let message = occurrence(cron.name(), at_ms, &cron.definition.template);
+        Some((message, (at_ms - now).max(0) / 1_000))
+    }
 }
 
 /// The message of an occurrence.

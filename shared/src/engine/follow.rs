@@ -20,14 +20,20 @@ pub(super) enum Wake {
     DueIndex,
 }
 
-/// How a job that is due at `due_at` (now, where `None`) is brought back. Delays are cut to whole seconds: the fetch
-/// waits out the rest.
-pub(super) fn wake(due_at: Option<i64>, now_ms: i64) -> Wake {
+/// How a job that is due at `due_at` (now, where `None`) is brought back, if messages can be delayed by `max_delay_ms`.
+/// Delays are cut to whole seconds: the fetch waits out the rest.
+fn wake(due_at: Option<i64>, now_ms: i64, max_delay_ms: i64) -> Wake {
     let wait_ms = due_at.map_or(0, |due| due - now_ms).max(0);
-    if wait_ms > MAX_DELAY_MS { Wake::DueIndex } else { Wake::Message(wait_ms / 1_000) }
+    if wait_ms > max_delay_ms { Wake::DueIndex } else { Wake::Message(wait_ms / 1_000) }
 }
 
 impl Engine {
+    /// How a job that is due at `due_at` (now, where `None`) is brought back: on a FIFO queue, whose messages cannot be delayed
+    /// and would block their group, by the due index.
+    pub(super) fn wake(&self, due_at: Option<i64>, now_ms: i64) -> Wake {
+        wake(due_at, now_ms, if self.transport.is_fifo() { 0 } else { MAX_DELAY_MS })
+    }
+
     /// A job of this queue has ended: its lock and its message go, it is counted, and the job that waits for it gets a message.
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
         let delete = async {
@@ -58,11 +64,17 @@ impl Engine {
     }
 
     /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message
-    /// goes. If the new one cannot be sent, the old one is kept and hidden for as long instead.
+    /// goes. If the new one cannot be sent, the old one is kept and hidden for as long instead; on a FIFO queue always, for
+    /// the job keeps its place, and its group waits for it.
     pub(super) async fn waits(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) {
         self.release_slots(job).await;
+        if self.transport.is_fifo() && !job.in_due_index {
+            let delay_s = job.due_at.map_or(0, |due| (due - now_ms).max(0) / 1_000);
+            self.hide(job, receipt, delay_s).await;
+            return;
+        }
         if !job.in_due_index
-            && let Wake::Message(delay_s) = wake(job.due_at, now_ms)
+            && let Wake::Message(delay_s) = self.wake(job.due_at, now_ms)
             && let Err(error) = self.send(&JobRef::to(job), delay_s).await
         {
             tracing::warn!(job_id = %job.id, %error, "retry not sent; its old message is kept");
@@ -106,8 +118,10 @@ mod tests {
             (900_000, Wake::Message(900)),
             (900_001, Wake::DueIndex),
         ] {
-            assert_eq!(wake(Some(now + wait_ms), now), wanted, "{wait_ms}");
+            assert_eq!(wake(Some(now + wait_ms), now, MAX_DELAY_MS), wanted, "{wait_ms}");
         }
-        assert_eq!(wake(None, now), Wake::Message(0));
+        assert_eq!(wake(None, now, MAX_DELAY_MS), Wake::Message(0));
+        assert_eq!(wake(Some(now), now, 0), Wake::Message(0));
+        assert_eq!(wake(Some(now + 1), now, 0), Wake::DueIndex);
     }
 }

@@ -1,4 +1,4 @@
-use super::follow::{Wake, wake};
+use super::follow::Wake;
 use super::{Engine, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -43,7 +43,10 @@ impl Engine {
                 Err(Refusal::Repeated) => return self.nack_again(&stored, now).await,
                 Err(refusal) => return Err(refuse::conflict(&stored, &refusal, "nack", "active", now)),
             };
-            change.job.in_due_index = change.job.due_at.is_some() && wake(change.job.due_at, now) == Wake::DueIndex;
+            // On a FIFO queue the message waits, and its group with it.
+            change.job.in_due_index = change.job.due_at.is_some()
+                && !self.transport.is_fifo()
+                && self.wake(change.job.due_at, now) == Wake::DueIndex;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
@@ -67,7 +70,9 @@ impl Engine {
     /// hidden for the old lease. One message too many does no harm.
     async fn nack_again(&self, stored: &Job, now: i64) -> Result<Job> {
         let job = settle(stored, now).into_owned();
-        if matches!(job.state, State::Retryable | State::Available) && !stored.in_due_index {
+        // On a FIFO queue there is only the old one.
+        let waits = matches!(job.state, State::Retryable | State::Available) && !stored.in_due_index;
+        if waits && !self.transport.is_fifo() {
             self.announce(&job, now).await?;
         }
         Ok(job)

@@ -4,7 +4,7 @@ use futures::future::{join, join_all};
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
-use super::follow::{Wake, wake};
+use super::follow::Wake;
 use super::tick::{Tick, TickBudget};
 use crate::error::{Error, Result};
 use crate::store::DueEntry;
@@ -136,7 +136,7 @@ impl Engine {
         let messages: Vec<_> = entries
             .iter()
             .map(|entry| {
-                let delay_s = match wake(Some(entry.due_at), now) {
+                let delay_s = match self.wake(Some(entry.due_at), now) {
                     Wake::Message(delay_s) => delay_s,
                     // Not within the look-ahead.
                     Wake::DueIndex => crate::transport::MAX_DELAY_S,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fetch::SOON_MS;
 use super::fire::{Fire, Outcome};
-use super::follow::{MAX_DELAY_MS, Wake, wake};
+use super::follow::{MAX_DELAY_MS, Wake};
 use super::limit_start::Start;
 use super::{Engine, Fetch, MAX_RACES};
 use crate::error::{ErrorCode, Result};
@@ -51,8 +51,10 @@ pub(super) enum Seen {
     Limited,
     /// A limit of the whole queue keeps all its jobs from starting.
     Shut(Box<Received>),
-    /// Deleted or put back.
-    Dropped,
+    /// Deleted, or left to be.
+    Gone,
+    /// Put back.
+    Back,
 }
 
 /// What came of the message of a cron occurrence.
@@ -82,7 +84,12 @@ impl Sight<'_> {
     pub(super) async fn see(&self, message: Received) -> Result<Seen> {
         let (line, receipt) = (message.line.clone(), message.receipt.clone());
         let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
-        let seen = if message.receives > MAX_RECEIVES { self.renew(&message).await } else { self.claim(message).await };
+        // Ten of them at once are large, and live on the stack of a debug build.
+        let seen = if message.receives > MAX_RECEIVES {
+            self.renew(&message).await
+        } else {
+            Box::pin(self.claim(message)).await
+        };
         if seen.is_err()
             && let Err(error) = self.engine.transport.hide(&line, &receipt, rest_s).await
         {
@@ -254,7 +261,9 @@ impl Sight<'_> {
             let ends_s = ((lease.ends_at_ms() - now) / 1_000).clamp(1, MAX_HIDDEN_S);
             // A message that comes back before the lease's end is put back by the fetch that meets it. One second less
             // than the receive's is the time that this fetch itself took.
-            if ends_s < self.hidden_s - 1 {
+            // On a FIFO queue it must not come back before: only the latest receipt deletes it.
+            let too_short = self.engine.transport.is_fifo() && ends_s > self.hidden_s;
+            if ends_s < self.hidden_s - 1 || too_short {
                 self.engine.hide(&job, Some(&message.receipt()), ends_s).await;
             }
         }
@@ -302,7 +311,9 @@ impl Sight<'_> {
                     }
                 }
                 Err(Refusal::NotYet { at_ms })
-                    if at_ms - now > MAX_DELAY_MS && settle(&stored, now).state != State::Active =>
+                    if at_ms - now > MAX_DELAY_MS
+                        && settle(&stored, now).state != State::Active
+                        && !engine.transport.is_fifo() =>
                 {
                     return self.hand_to_due_index(&stored, &message).await;
                 }
@@ -379,7 +390,7 @@ impl Sight<'_> {
             Some(OnLimit::Wait) => return self.wait_for_limit(message, &limited).await,
             Some(OnLimit::Reschedule) => {
                 changed.reschedule(start_at(&limited).unwrap_or(now + RESCHEDULE_MS));
-                changed.in_due_index = wake(changed.due_at, now) == Wake::DueIndex;
+                changed.in_due_index = engine.wake(changed.due_at, now) == Wake::DueIndex;
             }
             Some(OnLimit::Drop) => changed.drop_for_limit(&key, now),
         }
@@ -443,7 +454,7 @@ impl Sight<'_> {
                 Updated::Done(job) => {
                     tracing::info!(job_id = %job.id, queue = job.queue, expired = job.is_expired(), "job discarded");
                     engine.ended(&job, Some(&message.receipt())).await;
-                    return Ok(Seen::Dropped);
+                    return Ok(Seen::Gone);
                 }
                 // Somebody else was faster; the message tells again what is to be done.
                 _ => return self.put_back(message, PUT_BACK_S).await,
@@ -469,12 +480,12 @@ impl Sight<'_> {
 
     async fn delete(&self, message: &Received) -> Result<Seen> {
         self.engine.transport.delete(&message.line, &message.receipt).await?;
-        Ok(Seen::Dropped)
+        Ok(Seen::Gone)
     }
 
     async fn put_back(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
         self.engine.transport.hide(&message.line, &message.receipt, hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S)).await?;
-        Ok(Seen::Dropped)
+        Ok(Seen::Back)
     }
 
     /// Whether its put may still be under way.

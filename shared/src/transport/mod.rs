@@ -6,6 +6,7 @@ mod body;
 mod delete_batch;
 mod depth;
 mod group;
+mod hide_batch;
 mod line;
 pub mod names;
 mod queues;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ojs_core::engine::{Ack, Fetch, LOOKAHEAD_MS, TickBudget};
 use ojs_core::job::{Holder, Job, State};
-use ojs_core::{Engine, JobId};
+use ojs_core::{Engine, JobId, Settings};
+use ojs_emulators::SqsFaults;
 use ojs_testkit::TestStack;
 use ojs_wire::{Fault, Plan, Then, Wire};
 
@@ -40,7 +41,12 @@ pub(crate) struct Scenario<'a> {
 
 /// Runs `operation` undisturbed, and then once per call, fault and consequence.
 pub(crate) async fn enumerate(operation: impl AsyncFn(Scenario<'_>)) {
-    let stack = TestStack::start().await;
+    enumerate_with(Settings::default(), operation).await;
+}
+
+/// The same with other settings.
+pub(crate) async fn enumerate_with(settings: Settings, operation: impl AsyncFn(Scenario<'_>)) {
+    let stack = TestStack::start_with(settings, SqsFaults::default()).await;
     let mut run = 0;
     for attempts in ATTEMPTS {
         for (fault, then) in DISTURBANCES {
