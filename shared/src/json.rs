@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorCode, Result};
 
@@ -162,6 +163,18 @@ impl Fields {
                 .with("max", max));
         }
         Ok(Some(list))
+    }
+
+    /// SHA-256 over the names and texts of what has not been taken: the same for the same members in any order.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in self.members.iter().flat_map(|(name, value)| [name.as_str(), value.get()]) {
+            // Lengths keep the parts apart.
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
 
     /// What has not been taken.

@@ -13,6 +13,7 @@
 
 pub mod aws;
 pub mod batch;
+pub mod bulk;
 pub mod clock;
 pub mod cron;
 pub mod engine;

@@ -13,7 +13,7 @@ use crate::reply;
 use crate::router::Api;
 
 /// How many jobs the request had (bulk operations section 11.3).
-const BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-batch-size");
+pub(crate) const BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-batch-size");
 
 #[derive(Serialize)]
 struct BatchReply<'a> {

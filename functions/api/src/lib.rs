@@ -7,6 +7,7 @@ mod ack;
 pub mod auth;
 mod batch;
 mod body;
+mod bulk;
 pub mod config;
 mod cron;
 mod dead_letter;

@@ -1,11 +1,14 @@
 //! Errors on the wire (HTTP binding section 16, digest section 4).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ojs_core::{Error, ErrorCode};
 use serde_json::{Value, json};
 
 use crate::reply;
+
+/// How many jobs a request may have (bulk operations section 11.3).
+const MAX_BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-max-batch-size");
 
 /// An error on its way to the client; the request id is filled in by the layer that knows it.
 #[derive(Debug, Clone)]
@@ -55,6 +58,9 @@ impl Problem {
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        if let Some(max) = details.get("max_batch_size").and_then(Value::as_u64) {
+            headers.insert(MAX_BATCH_SIZE, HeaderValue::from(max));
         }
         if *code == ErrorCode::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

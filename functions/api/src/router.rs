@@ -7,7 +7,7 @@ use ojs_core::Engine;
 
 use crate::auth::ApiKeys;
 use crate::{
-    ack, batch, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, nack, queues,
+    ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, nack, queues,
 };
 
 /// What every handler can reach.
@@ -30,6 +30,10 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/health", get(health::show))
         .route("/ojs/v1/jobs", post(jobs::create))
         .route("/ojs/v1/jobs/batch", post(batch::create))
+        .route("/ojs/v1/jobs/bulk", post(bulk::enqueue))
+        .route("/ojs/v1/jobs/bulk/cancel", post(bulk::cancel))
+        .route("/ojs/v1/jobs/bulk/retry", post(bulk::retry))
+        .route("/ojs/v1/jobs/bulk/delete", post(bulk::delete))
         .route("/ojs/v1/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/ojs/v1/jobs/{id}/activate", post(jobs::activate))
         .route("/ojs/v1/workers/fetch", post(fetch::fetch))

@@ -119,13 +119,24 @@ impl Engine {
     /// `not_found` when the job is no dead letter; `duplicate` when another job has its unique key by now; the AWS error,
     /// after which a repetition does no harm.
     pub async fn retry_dead_letter(&self, id: &JobId, change: &Override) -> Result<Job> {
+        self.retry_as(id, Event::RetryDead, change, |_| not_dead(id)).await
+    }
+
+    /// Retries a job by this event. `refused` says what is wrong with a job that cannot be, or is not there.
+    pub(super) async fn retry_as(
+        &self,
+        id: &JobId,
+        event: Event,
+        change: &Override,
+        refused: impl Fn(Option<(&Job, &Refusal)>) -> Error,
+    ) -> Result<Job> {
         let now = self.now_ms();
-        let mut stored = self.store.get_job(id).await?.ok_or_else(|| not_dead(id))?;
+        let mut stored = self.store.get_job(id).await?.ok_or_else(|| refused(None))?;
         for _ in 0..MAX_RACES {
-            let mut retried = match step(&stored, Event::RetryDead, now) {
-                Ok(change) => change.job,
+            let (mut retried, from) = match step(&stored, event.clone(), now) {
+                Ok(change) => (change.job, change.from),
                 Err(Refusal::Repeated) => return Ok(stored),
-                Err(_) => return Err(not_dead(id)),
+                Err(refusal) => return Err(refused(Some((&stored, &refusal)))),
             };
             change.apply(&mut retried);
             let size = retried.envelope_bytes();
@@ -133,25 +144,26 @@ impl Engine {
                 return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES));
             }
             self.announce(&retried, now).await?;
-            if let Some(key) = stored.unique_key {
+            // One that only waited for its next attempt has come to no end, and keeps what it has of its lock.
+            if let Some(key) = stored.unique_key.filter(|_| from == State::Discarded) {
                 match self.lock_again(&stored, &retried, now).await? {
                     None => {}
                     Some(Kept::By(holder)) => return Err(duplicate(&holder, &key)),
                     Some(Kept::Raced) => {
-                        stored = self.store.get_job(id).await?.ok_or_else(|| not_dead(id))?;
+                        stored = self.store.get_job(id).await?.ok_or_else(|| refused(None))?;
                         continue;
                     }
                 }
-                tracing::info!(job_id = %id, queue = retried.queue, "unique dead letter retried");
+                tracing::info!(job_id = %id, queue = retried.queue, "unique job retried");
                 return Ok(retried);
             }
             match self.replace(&stored, &retried).await? {
                 Updated::Done(job) => {
-                    tracing::info!(job_id = %id, queue = job.queue, "dead letter retried");
+                    tracing::info!(job_id = %id, queue = job.queue, from = from.as_str(), "job retried");
                     return Ok(*job);
                 }
                 Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(not_dead(id)),
+                Updated::Missing => return Err(refused(None)),
                 Updated::TooLarge => return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES)),
             }
         }

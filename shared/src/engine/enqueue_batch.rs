@@ -6,11 +6,13 @@ use super::Engine;
 use super::enqueue::Enqueued;
 use super::enqueue_unique::{Holding, MAX_TRIES, busy, duplicate, keep_the_schedule, replacing, rest};
 use crate::batch::{Batch, BatchState, OPEN_MS, parse_batch, place};
+use crate::bulk::{Answer, Item, enqueue_answer};
 use crate::error::{Error, Result};
+use crate::ids::JobId;
 use crate::job::unique::{Conflict, Lock, UniqueKey, UniquePolicy, conflict};
 use crate::job::{Event, Job, NewJob, settle, step};
 use crate::json::Fields;
-use crate::store::{Committed, JobWrite, Locked, Put, Replacement, Take};
+use crate::store::{Committed, JobWrite, Locked, Put, Replacement, Take, Ticket};
 use crate::transport::JobRef;
 
 /// Jobs with an id of their client's or a unique key are written one by one, this many at a time.
@@ -30,10 +32,42 @@ enum Written {
     Refused(Error),
 }
 
+impl Written {
+    fn item(&self) -> Item<'_> {
+        match self {
+            Self::New(job) => Item::Created(job),
+            Self::Replaces(both) => Item::Created(&both.0),
+            Self::There(job) => Item::Duplicate(job),
+            Self::Refused(error) => Item::Failed(error),
+        }
+    }
+}
+
+/// A request with an idempotency key: its answer is written by the very transaction that commits its jobs.
+pub(super) struct Keyed<'a> {
+    /// The run that has the key's record.
+    pub(super) ticket: &'a Ticket,
+    /// The batch that the record names.
+    pub(super) batch: JobId,
+    /// Jobs that cannot be, by their index in the request.
+    pub(super) refused: &'a [(usize, Error)],
+}
+
+impl Keyed<'_> {
+    fn answer(&self, written: &[(usize, Written)]) -> Answer {
+        let refused = self.refused.iter().map(|(index, error)| (*index, Item::Failed(error)));
+        let mut items: Vec<_> =
+            written.iter().map(|(index, written)| (*index, written.item())).chain(refused).collect();
+        items.sort_by_key(|(index, _)| *index);
+        enqueue_answer(&items.into_iter().map(|(_, item)| item).collect::<Vec<_>>())
+    }
+}
+
 /// A batch while it is written.
 struct Writing<'a> {
     engine: &'a Engine,
     batch: Batch,
+    keyed: Option<&'a Keyed<'a>>,
     now: i64,
 }
 
@@ -46,19 +80,20 @@ impl Engine {
     pub async fn enqueue_batch(&self, request: Fields) -> Result<Vec<Enqueued>> {
         let now = self.now_ms();
         let jobs = parse_batch(request, now, &self.ids)?;
-        let answers = self.enqueue_all(jobs.into_iter().enumerate().collect(), true, now).await?;
+        let answers = self.enqueue_all(jobs.into_iter().enumerate().collect(), true, None, now).await?;
         answers.into_iter().collect()
     }
 
     /// Enqueues jobs, each with its index in the request, in one commit. Where one cannot be, none is if `atomic`, else the
-    /// others are.
+    /// others are. With `keyed`, a job that others are at just now keeps all out, since the answer stays.
     pub(super) async fn enqueue_all(
         &self,
         mut jobs: Vec<(usize, NewJob)>,
         atomic: bool,
+        keyed: Option<&Keyed<'_>>,
         now: i64,
     ) -> Result<Vec<Result<Enqueued>>> {
-        if jobs.len() < 2 {
+        if jobs.len() < 2 && keyed.is_none() {
             let mut answers = Vec::new();
             for (index, new) in jobs {
                 answers.push(self.enqueue_new(new, now).await.map_err(|error| place(error, index)));
@@ -69,15 +104,14 @@ impl Engine {
         for queue in &queues {
             self.register_queue(queue).await?;
         }
-        let id = self.ids.job_id(now);
+        let id = keyed.map_or_else(|| self.ids.job_id(now), |keyed| keyed.batch.clone());
         for (_, new) in &mut jobs {
             self.prepare(&mut new.job, now);
             new.job.batch = Some(id.clone());
         }
         let ids = jobs.iter().map(|(_, new)| new.job.id.clone()).collect();
         let batch = Batch { id, jobs: ids, state: BatchState::Open, due_at: now + OPEN_MS };
-        let writing = Writing { engine: self, batch, now };
-        let indexes: Vec<usize> = jobs.iter().map(|(index, _)| *index).collect();
+        let writing = Writing { engine: self, batch, keyed, now };
         let written = match writing.all(jobs, atomic).await {
             Ok(written) => written,
             Err(error) => {
@@ -85,18 +119,13 @@ impl Engine {
                 return Err(error);
             }
         };
-        let answers = writing.committed(written).await;
-        Ok(answers
-            .into_iter()
-            .zip(indexes)
-            .map(|(answer, index)| answer.map_err(|error| place(error, index)))
-            .collect())
+        Ok(writing.committed(written).await)
     }
 }
 
 impl Writing<'_> {
     /// Opens the batch, writes its jobs and commits it.
-    async fn all(&self, jobs: Vec<(usize, NewJob)>, atomic: bool) -> Result<Vec<Written>> {
+    async fn all(&self, jobs: Vec<(usize, NewJob)>, atomic: bool) -> Result<Vec<(usize, Written)>> {
         let store = &self.engine.store;
         store.open_batch(&self.batch).await?;
         let plain = jobs.iter().filter(|(_, new)| !new.client_id && new.unique.is_none());
@@ -111,8 +140,14 @@ impl Writing<'_> {
         let mut all = Vec::with_capacity(written.len());
         for written in written {
             match written? {
-                (index, Written::Refused(error)) if atomic => return Err(place(error, index)),
-                (_, written) => all.push(written),
+                (index, Written::Refused(error)) => {
+                    let error = place(error, index);
+                    if atomic || (self.keyed.is_some() && error.code.is_retryable()) {
+                        return Err(error);
+                    }
+                    all.push((index, Written::Refused(error)));
+                }
+                other => all.push(other),
             }
         }
         self.commit(&all).await?;
@@ -185,11 +220,11 @@ impl Writing<'_> {
     }
 
     /// From here on the jobs are there, all at once.
-    async fn commit(&self, written: &[Written]) -> Result<()> {
+    async fn commit(&self, written: &[(usize, Written)]) -> Result<()> {
         let store = &self.engine.store;
         let replaced: Vec<_> = written
             .iter()
-            .filter_map(|written| match written {
+            .filter_map(|(_, written)| match written {
                 Written::Replaces(both) => Some((&both.1, &both.0)),
                 _ => None,
             })
@@ -201,7 +236,9 @@ impl Writing<'_> {
             )
             .with("max", MAX_REPLACEMENTS));
         }
-        match store.commit_batch(&self.batch, &replaced, self.now, self.engine.ids.nonce()).await? {
+        let answer = self.keyed.map(|keyed| (keyed.ticket, keyed.answer(written)));
+        let answered = answer.as_ref().map(|(ticket, answer)| (*ticket, answer));
+        match store.commit_batch(&self.batch, &replaced, answered, self.now, self.engine.ids.nonce()).await? {
             Committed::Done => Ok(()),
             Committed::Refused => Err(busy()),
             Committed::Unknown(error) => match store.get_batch(&self.batch.id).await? {
@@ -212,12 +249,12 @@ impl Writing<'_> {
     }
 
     /// Sends the messages; what cannot be sent is for a tick.
-    async fn committed(self, written: Vec<Written>) -> Vec<Result<Enqueued>> {
+    async fn committed(self, written: Vec<(usize, Written)>) -> Vec<Result<Enqueued>> {
         let (engine, now) = (self.engine, self.now);
         let mut answers = Vec::with_capacity(written.len());
         let mut messages = Vec::with_capacity(written.len());
         let mut over = Vec::new();
-        for written in written {
+        for (_, written) in written {
             let (job, replacement) = match written {
                 Written::New(job) => (*job, None),
                 Written::Replaces(both) => (both.0, Some(both.1)),

@@ -9,11 +9,13 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
 
 use super::attr::{Item, get_n, n, s, take_s};
+use super::idempotency::Ticket;
 use super::transact::{TransactError, Transacted};
 use super::unique::{JobWrite, Take};
 use super::{Store, keys};
 use crate::aws::{Service, is_refusal, service_error};
 use crate::batch::{Batch, BatchState};
+use crate::bulk::Answer;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::Job;
@@ -87,7 +89,8 @@ impl Store {
         items.into_iter().map(|item| batch_of(item).map(|batch| (batch.id, batch.state))).collect()
     }
 
-    /// Commits an open batch: one conditional update, or one transaction with what its jobs replace (49 at most).
+    /// Commits an open batch: one conditional update, or one transaction with what its jobs replace (49 at most) and with
+    /// the answer to the request, if its record is to have it.
     ///
     /// # Errors
     /// `internal_error` when it cannot be written at all.
@@ -95,12 +98,13 @@ impl Store {
         &self,
         batch: &Batch,
         replaced: &[(&Replacement, &Job)],
+        answered: Option<(&Ticket, &Answer)>,
         now_ms: i64,
         token: u64,
     ) -> Result<Committed> {
         let commit = "SET #s = :committed, nc = :nonce";
         let open = "#s = :open";
-        if replaced.is_empty() {
+        if replaced.is_empty() && answered.is_none() {
             let sent = self
                 .client
                 .update_item()
@@ -134,6 +138,9 @@ impl Store {
             .build()
             .map_err(Error::internal)?;
         let mut actions = vec![TransactWriteItem::builder().update(update).build()];
+        if let Some((ticket, answer)) = answered {
+            actions.push(self.transact_answer(ticket, answer)?);
+        }
         for (Replacement { lock, take }, job) in replaced {
             let mut each = self.lock_actions(lock, take, JobWrite::New(job), now_ms)?;
             // The job itself is written already.

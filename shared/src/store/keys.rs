@@ -101,6 +101,12 @@ pub fn is_queue_state(item: &Key) -> bool {
     item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == QUEUE_SK)
 }
 
+/// What is remembered of a request with an idempotency key, by its operation and the key's digest.
+#[must_use]
+pub fn idempotency(operation: &str, digest: &str) -> Key {
+    key(format!("IDEM#{operation}#{digest}"), "I")
+}
+
 /// A queue's state.
 #[must_use]
 pub fn queue_state(name: &str) -> Key {

@@ -9,6 +9,7 @@ mod claim;
 pub(super) mod fail;
 mod heartbeat;
 mod nack;
+mod retry;
 mod retry_dead;
 
 use super::envelope::{Job, Lease};
@@ -84,6 +85,8 @@ pub enum Event {
     Activate,
     /// An operator retries a dead letter.
     RetryDead,
+    /// An operator retries a discarded job, or one that waits for its next attempt.
+    Retry,
 }
 
 /// The job after an accepted event.
@@ -135,6 +138,7 @@ pub fn step(job: &Job, event: Event, now_ms: i64) -> Result<Change, Refusal> {
         Event::Cancel => cancel::cancel(job, now_ms),
         Event::Activate => activate::activate(job, now_ms),
         Event::RetryDead => retry_dead::retry_dead(job, now_ms),
+        Event::Retry => retry::retry(job, now_ms),
     }?;
     Ok(Change { job, from })
 }

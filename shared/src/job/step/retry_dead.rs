@@ -1,12 +1,17 @@
 use super::{Job, Refusal, State};
 
 /// An operator retries a dead letter: available, attempts start over, the history stays (dead letter section 6.1).
-pub(super) fn retry_dead(mut job: Job, now_ms: i64) -> Result<Job, Refusal> {
+pub(super) fn retry_dead(job: Job, now_ms: i64) -> Result<Job, Refusal> {
     if job.state != State::Discarded || !job.dead_letter {
         // The first request took effect and its answer was lost.
         let repeated = job.retried_at.is_some() && !job.state.is_terminal();
         return Err(if repeated { Refusal::Repeated } else { Refusal::State(job.state) });
     }
+    Ok(again(job, now_ms))
+}
+
+/// A discarded job's next life.
+pub(super) fn again(mut job: Job, now_ms: i64) -> Job {
     job.state = State::Available;
     job.attempt = 0;
     job.enqueued_at = Some(now_ms);
@@ -22,5 +27,5 @@ pub(super) fn retry_dead(mut job: Job, now_ms: i64) -> Result<Job, Refusal> {
     if job.expires_at.as_ref().is_some_and(|at| at.at_ms <= now_ms) {
         job.expires_at = None;
     }
-    Ok(job)
+    job
 }
