@@ -23,6 +23,11 @@ async fn ids(stack: &TestStack, count: usize) -> Vec<JobId> {
     stack.fetch("w", count).await.into_iter().map(|job| job.id).collect()
 }
 
+/// A fetch brings this job and no other.
+async fn only(stack: &TestStack, count: usize, wanted: &JobId) {
+    assert_eq!(ids(stack, count).await, std::slice::from_ref(wanted));
+}
+
 async fn fails(stack: &TestStack, id: &JobId, requeue: bool) -> Job {
     let failure = (!requeue).then(|| Failure::parse(&raw(r#"{"code":"x"}"#).unwrap()).unwrap());
     stack.engine.nack(Nack { id: id.clone(), holder: Holder::default(), failure, requeue }).await.unwrap()
@@ -57,10 +62,10 @@ async fn a_queue_is_one_group_unless_its_jobs_say_otherwise() {
     let stack = stack().await;
     let first = stack.enqueue(json!({})).await.id;
     let second = stack.enqueue(json!({})).await.id;
-    assert_eq!(ids(&stack, 10).await, [first.clone()]);
+    only(&stack, 10, &first).await;
     assert_eq!(ids(&stack, 10).await, []);
     stack.ack(&first).await.unwrap();
-    assert_eq!(ids(&stack, 10).await, [second]);
+    only(&stack, 10, &second).await;
     stack.stop().await;
 }
 
@@ -71,19 +76,19 @@ async fn a_retry_keeps_its_place_and_its_group_waits() {
     let first = enqueue(&stack, "a", retry.clone()).await;
     let second = enqueue(&stack, "a", json!({})).await;
     let other = enqueue(&stack, "b", json!({})).await;
-    assert_eq!(ids(&stack, 1).await, [first.clone()]);
+    only(&stack, 1, &first).await;
     assert_eq!(fails(&stack, &first, false).await.state, State::Retryable);
     assert!(!stack.get(&first).await.in_due_index);
-    assert_eq!(ids(&stack, 10).await, [other]);
+    only(&stack, 10, &other).await;
     stack.clock.advance_ms(4_900);
     assert_eq!(stack.get(&first).await.state, State::Retryable);
     stack.clock.advance_ms(100);
-    assert_eq!(ids(&stack, 10).await, [first.clone()]);
+    only(&stack, 10, &first).await;
     // Given back, too.
     assert_eq!(fails(&stack, &first, true).await.state, State::Available);
-    assert_eq!(ids(&stack, 10).await, [first.clone()]);
+    only(&stack, 10, &first).await;
     stack.ack(&first).await.unwrap();
-    assert_eq!(ids(&stack, 10).await, [second]);
+    only(&stack, 10, &second).await;
     stack.stop().await;
 }
 
@@ -93,7 +98,7 @@ async fn a_long_retry_does_not_go_to_the_end() {
     let retry = json!({"retry": {"initial_interval": "PT20H", "max_interval": "PT20H", "jitter": false}});
     let first = enqueue(&stack, "a", retry).await;
     let second = enqueue(&stack, "a", json!({})).await;
-    assert_eq!(ids(&stack, 1).await, [first.clone()]);
+    only(&stack, 1, &first).await;
     fails(&stack, &first, false).await;
     // Longer than SQS hides a message: it comes back in between, and is put back.
     for _ in 0..20 {
@@ -101,9 +106,9 @@ async fn a_long_retry_does_not_go_to_the_end() {
         assert_eq!(ids(&stack, 10).await, []);
         stack.clock.advance_ms(3_600_000);
     }
-    assert_eq!(ids(&stack, 10).await, [first.clone()]);
+    only(&stack, 10, &first).await;
     stack.ack(&first).await.unwrap();
-    assert_eq!(ids(&stack, 10).await, [second]);
+    only(&stack, 10, &second).await;
     stack.stop().await;
 }
 
@@ -139,7 +144,7 @@ async fn a_silent_workers_job_comes_first_again() {
     assert_eq!((&again[0].id, again[0].attempt), (&first, 2));
     stack.clock.advance_ms(300_000);
     stack.ack(&first).await.unwrap();
-    assert_eq!(ids(&stack, 10).await, [second]);
+    only(&stack, 10, &second).await;
     stack.stop().await;
 }
 
@@ -150,11 +155,11 @@ async fn jobs_that_wait_for_their_time_do_not_hold_others_up() {
     let now = enqueue(&stack, "a", json!({})).await;
     assert!(stack.get(&later).await.in_due_index);
     stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
-    assert_eq!(ids(&stack, 10).await, [now.clone()]);
+    only(&stack, 10, &now).await;
     stack.ack(&now).await.unwrap();
     stack.clock.advance_ms(5_000);
     stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
-    assert_eq!(ids(&stack, 10).await, [later]);
+    only(&stack, 10, &later).await;
     // A cron job's time ahead is not announced.
     stack.register("soon", "*/5 * * * * *", json!({})).await;
     assert_eq!(stack.aws.sqs.message_count(), 1);
@@ -167,7 +172,7 @@ async fn a_batch_keeps_its_order() {
     let jobs: Vec<_> = (0..35).map(|i| json!({"type": format!("t{i}"), "args": []})).collect();
     let made = stack.engine.enqueue_batch(fields(&json!({"jobs": jobs}))).await.unwrap();
     for made in made {
-        assert_eq!(ids(&stack, 10).await, [made.job.id.clone()]);
+        only(&stack, 10, &made.job.id).await;
         stack.ack(&made.job.id).await.unwrap();
     }
     stack.stop().await;
