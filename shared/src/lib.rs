@@ -5,6 +5,7 @@
 //! * [`cron`]: pure as well. Schedules, time zones, and what is to happen at one of their times.
 //! * [`queue`]: pure. Pauses, priority tiers.
 //! * [`batch`], [`limit`]: pure. Many jobs at once; how many may start or run.
+//! * [`workflow`]: pure. Jobs that follow each other.
 //! * [`store`]: DynamoDB, the truth. Every state change is one conditional write.
 //! * [`transport`]: SQS, the continuation. One message per live job says who looks next.
 //! * [`engine`]: one operation per file, written against the two.
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod transport;
+pub mod workflow;
 
 pub use clock::{Clock, SystemClock};
 pub use engine::Engine;

@@ -27,7 +27,7 @@ pub struct Settings {
     pub cron_misfire_ms: i64,
     /// `OJS_TICK_MAX_JOBS`: most jobs that one scheduler tick sends, 100 to 10,000,000.
     pub tick_max_jobs: usize,
-    /// `OJS_STATS_MAX_JOBS`: how many jobs of a queue its stats look at one by one, 0 to 100,000; beyond that, SQS's numbers of
+    /// `OJS_STATS_MAX_JOBS`: how many jobs of a queue its stats look at one by one, 0 to 10,000; beyond that, SQS's numbers of
     /// messages are answered. A read unit each.
     pub stats_max_jobs: usize,
     /// `OJS_AWS_MAX_ATTEMPTS`: tries of one AWS call, 1 to 10.
@@ -121,7 +121,7 @@ impl Settings {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(defaults.tick_max_jobs),
             stats_max_jobs: env
-                .number("OJS_STATS_MAX_JOBS", 0, 100_000)?
+                .number("OJS_STATS_MAX_JOBS", 0, 10_000)?
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(defaults.stats_max_jobs),
             aws_max_attempts: env.small("OJS_AWS_MAX_ATTEMPTS", 10)?.unwrap_or(defaults.aws_max_attempts),

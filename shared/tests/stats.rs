@@ -33,7 +33,7 @@ async fn some_of_all(stack: &TestStack) {
     let cancelled = stack.enqueue(json!({"scheduled_at": "+P1D"})).await;
     stack.engine.cancel(&cancelled.id).await.unwrap();
     for (max_attempts, priority) in [(1, 0), (2, 7)] {
-        stack.enqueue(json!({"priority": priority, "retry": {"max_attempts": max_attempts}})).await;
+        stack.enqueue(json!({"priority": priority, "retry": {"max_attempts": max_attempts, "initial_interval": "PT5S", "jitter": false}})).await;
         fails(stack, &stack.fetch("w", 1).await[0]).await;
     }
     for _ in 0..2 {

@@ -77,6 +77,8 @@ fn kind(aws_code: Option<&str>) -> ErrorCode {
             | "TransactionInProgressException",
         ) => ErrorCode::RateLimited,
         // A table or queue that is being made or is being replaced comes back by itself.
+        // Another write to the same item was under way.
+        Some("TransactionConflictException") => ErrorCode::BackendUnavailable,
         Some("ResourceNotFoundException" | "ResourceInUseException" | "QueueDeletedRecently") => {
             ErrorCode::BackendUnavailable
         }

@@ -37,6 +37,13 @@ impl Engine {
             return Err(Error::too_large("result", size, MAX_ITEM_BYTES));
         }
         let nonce = self.ids.nonce();
+        // There only the message's own receipt frees its group, and an answer that is lost would take it along.
+        let receipt_before = if self.transport.is_fifo() {
+            let stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
+            stored.lease.and_then(|lease| lease.receipt)
+        } else {
+            None
+        };
         match self.store.complete_job(&id, &holder, result.as_ref(), nonce, now).await? {
             Updated::Done(before) => {
                 let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.clone());
@@ -47,7 +54,7 @@ impl Engine {
                 }
             }
             // Our own first try; the message's receipt went with it, and its return is dropped.
-            Updated::Refused(job) if job.nonce == Some(nonce) => self.ended(&job, None).await,
+            Updated::Refused(job) if job.nonce == Some(nonce) => self.ended(&job, receipt_before.as_ref()).await,
             Updated::Refused(job) => return self.ack_again(&job, holder, result, now).await,
             Updated::TooLarge => {
                 let stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;

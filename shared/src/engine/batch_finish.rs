@@ -1,20 +1,27 @@
 //! What is left to do for a batch once it is decided: by the request itself, or by a tick for one that died.
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use super::follow::Wake;
+use super::tick::Tick;
 use crate::batch::{ABORTED_MS, Batch, BatchState};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Job, State, settle};
 use crate::transport::JobRef;
 
+/// Jobs dropped at a time.
+const CONCURRENCY: usize = 16;
+
 impl Engine {
     /// Ends the batches whose time has come, one after the other; those that fail stay for the next tick.
-    pub(super) async fn look_after_batches(&self, batches: &[(JobId, i64)]) {
+    pub(super) async fn look_after_batches(&self, batches: &[(JobId, i64)], tick: &Tick<'_>) {
         let now = self.now_ms();
         for (id, _) in batches.iter().filter(|(_, due_at)| *due_at <= now) {
+            if !tick.has_time() {
+                return;
+            }
             if let Err(error) = self.look_after_batch(id).await {
                 tracing::warn!(batch_id = %id, %error, "batch not ended; the next tick tries again");
             }
@@ -62,7 +69,9 @@ impl Engine {
             }
             self.store.delete_job_of(&job.id, &batch.id).await
         });
-        join_all(drop).await.into_iter().collect()
+        let dropped: Vec<Result<()>> =
+            stream::iter(drop.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY).collect().await;
+        dropped.into_iter().collect()
     }
 
     /// The delay of the message that a job is to have, s; `None` for one that needs none.

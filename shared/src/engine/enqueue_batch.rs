@@ -5,7 +5,7 @@ use futures::stream::{self, StreamExt};
 use super::Engine;
 use super::enqueue::Enqueued;
 use super::enqueue_unique::{Holding, MAX_TRIES, busy, duplicate, keep_the_schedule, replacing, rest};
-use crate::batch::{Batch, BatchState, OPEN_MS, parse_batch, place};
+use crate::batch::{ABORTED_MS, Batch, BatchState, OPEN_MS, parse_batch, place};
 use crate::bulk::{Answer, Item, enqueue_answer};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -206,7 +206,10 @@ impl Writing<'_> {
                     return Ok(Written::Replaces(Box::new((job, Replacement { lock, take }))));
                 }
                 (kind, Some(stored)) => {
-                    engine.send_again(&stored, &held, now).await?;
+                    if !engine.send_again(&stored, &held, now).await? {
+                        take = Take::Free;
+                        continue;
+                    }
                     let current = settle(&stored, now).into_owned();
                     return Ok(match kind {
                         Conflict::Ignore => Written::There(Box::new(current)),
@@ -295,7 +298,7 @@ impl Writing<'_> {
     /// Takes back what is written. A batch whose commit may have taken effect is left to the tick, which looks.
     async fn call_off(&self) {
         let dropped = async {
-            if self.engine.store.abort_batch(&self.batch.id, self.batch.due_at).await? {
+            if self.engine.store.abort_batch(&self.batch.id, self.engine.now_ms() + ABORTED_MS).await? {
                 self.engine.drop_jobs(&self.batch).await?;
             }
             Ok::<(), Error>(())

@@ -38,23 +38,28 @@ impl Engine {
     /// replacement's message goes first: what it replaces was accepted, so nothing may be lost in between.
     pub(super) async fn enqueue_unique(
         &self,
-        mut job: Job,
+        asked: Job,
         key: UniqueKey,
         policy: &UniquePolicy,
         now: i64,
     ) -> Result<Enqueued> {
         let mut take = Take::Free;
-        let mut sent = false;
+        let mut job = asked.clone();
+        // The delay of the message that has gone ahead, s.
+        let mut sent: Option<i64> = None;
         for tries in 1..=MAX_TRIES {
             let lock = Lock::of(&job, key, policy, self.ids.nonce());
             match self.store.lock_job(&lock, &take, JobWrite::New(&job), now).await? {
-                Locked::Done => return self.locked_new(job, &lock, take, sent, now).await,
+                Locked::Done => return self.locked_new(job, &lock, take, sent.is_some(), now).await,
                 Locked::Taken(existing) => return Err(self.duplicate(&existing).await),
                 Locked::Raced => {
                     rest(tries).await;
                     take = Take::Free;
+                    job = asked.clone();
                 }
                 Locked::Held(held) => {
+                    // What another holder's schedule has made of it is over.
+                    job = asked.clone();
                     let stored = match self.holder(&held).await? {
                         Holding::Job(stored) => Some(*stored),
                         Holding::Nothing => None,
@@ -68,14 +73,19 @@ impl Engine {
                             if keep_schedule {
                                 keep_the_schedule(&mut job, stored);
                             }
-                            if let Some(Wake::Message(delay_s)) = self.prepare(&mut job, now).filter(|_| !sent) {
+                            if let Some(Wake::Message(delay_s)) = self.prepare(&mut job, now)
+                                && sent.is_none_or(|before| delay_s < before)
+                            {
                                 self.send(&JobRef::to(&job), delay_s).await?;
-                                sent = true;
+                                sent = Some(delay_s);
                             }
                             take = replacing(held, stored.clone(), change.job);
                         }
                         (kind, Some(stored)) => {
-                            self.send_again(stored, &held, now).await?;
+                            if !self.send_again(stored, &held, now).await? {
+                                take = Take::Free;
+                                continue;
+                            }
                             let current = settle(stored, now).into_owned();
                             if kind == Conflict::Ignore {
                                 tracing::info!(job_id = %current.id, queue = current.queue, "duplicate ignored");
@@ -119,18 +129,19 @@ impl Engine {
     }
 
     /// The first duplicate of a job that nobody has run may be its own request again, which died between transaction and
-    /// send. One message too many does no harm (I5).
-    pub(super) async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<()> {
+    /// send. One message too many does no harm (I5). `false` when the lock has changed since it was read, so that nobody may be
+    /// told of the job: its request may have taken it back.
+    pub(super) async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<bool> {
         let current = settle(stored, now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
         if !waits || stored.in_due_index || lock.resent {
-            return Ok(());
+            return Ok(true);
         }
         if let Wake::Message(delay_s) = self.wake(current.due_at, now) {
             self.send(&JobRef::to(stored), delay_s).await?;
-            self.store.note_resent(lock).await?;
+            return self.store.note_resent(lock).await;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The job that holds a lock, as stored.
@@ -155,7 +166,8 @@ impl Engine {
         let mut take = Take::Free;
         for tries in 1..=MAX_TRIES {
             // Each try is a transaction of its own.
-            let lock = Lock::of(new, key, &policy, self.ids.nonce());
+            // The write raises the revision.
+            let lock = Lock { revision: stored.revision + 1, ..Lock::of(new, key, &policy, self.ids.nonce()) };
             match self.store.lock_job(&lock, &take, JobWrite::Changed(stored, new), now).await? {
                 Locked::Done => return Ok(None),
                 // The job has changed, or others are at the lock: the caller looks again.

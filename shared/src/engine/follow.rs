@@ -38,9 +38,16 @@ impl Engine {
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
         let delete = async {
             self.release_slots(ended).await;
+            // So does its workflow, and the message brings somebody who sees to it until it has.
+            if let Err(error) = Box::pin(self.advance_workflow(ended)).await {
+                tracing::warn!(job_id = %ended.id, %error, "workflow not moved on; the message is kept for it");
+                self.hide(ended, receipt, 1).await;
+                return;
+            }
             // The lock goes first: while it is there, the message is what brings somebody who releases it.
             if let Err(error) = self.release(ended).await {
                 tracing::warn!(job_id = %ended.id, %error, "unique lock not released; the message is kept for it");
+                self.hide(ended, receipt, 1).await;
                 return;
             }
             let Some(receipt) = receipt else { return };

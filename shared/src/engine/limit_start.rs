@@ -3,13 +3,18 @@
 //! The start is noted before the claim, so that no more jobs run than may, whoever dies; a hold that nobody gives back is
 //! found out when the slots run short, by asking its job.
 
-use super::{Engine, MAX_RACES};
+use super::Engine;
+use super::enqueue_unique::rest;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Job, State, settle};
 use crate::limit::{LimitState, Limited, Limits};
 use crate::store::LimitWritten;
 
+/// How often a write is tried that others are faster than: on Lambda each of them is a process of its own.
+const MAX_TRIES: u32 = 30;
+/// How long a hold is believed without asking its job, ms.
+pub(super) const HOLD_MS: i64 = 60_000;
 /// Most holds that are looked into at a time: one read.
 const MAX_STALE: usize = 100;
 
@@ -56,7 +61,7 @@ impl Engine {
             return Ok(Err(limited));
         }
         let mut fresh = false;
-        for _ in 0..MAX_RACES * 2 {
+        for tries in 1..=MAX_TRIES {
             let stored = match remembered.take() {
                 Some(state) => Some(state),
                 None => {
@@ -81,13 +86,14 @@ impl Engine {
                     return Ok(Err(limited));
                 }
             };
-            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce()).await? {
+            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce(), self.now_ms()).await? {
                 LimitWritten::Done => {
                     *remembered = Some(after.clone());
                     let holder = holder.to_owned();
                     return Ok(Ok(Start { key: key.to_owned(), holder, before, after }));
                 }
                 LimitWritten::Refused(state) => {
+                    rest(tries.min(5)).await;
                     fresh = state.is_some();
                     *remembered = state.map(|state| *state);
                 }
@@ -99,19 +105,20 @@ impl Engine {
     /// Holds whose time has passed: their jobs say whether they are active still.
     async fn look_into(&self, state: &LimitState, mut stale: Vec<String>, now_ms: i64) -> Result<LimitState> {
         stale.truncate(MAX_STALE);
-        let parsed: Vec<Option<(JobId, u32)>> = stale.iter().map(|holder| parse(holder)).collect();
-        let mut ids: Vec<JobId> = parsed.iter().flatten().map(|(id, _)| id.clone()).collect();
+        let parsed: Vec<Option<JobId>> = stale.iter().map(|holder| parse(holder)).collect();
+        let mut ids: Vec<JobId> = parsed.iter().flatten().cloned().collect();
         ids.sort_unstable();
         ids.dedup();
         let jobs = self.store.get_jobs(&ids).await?;
         let mut next = state.clone();
         for (holder, parsed) in stale.iter().zip(parsed) {
-            let job = parsed.and_then(|(id, attempt)| {
+            let job = parsed.and_then(|id| {
                 let job = jobs.iter().find(|job| job.id == id)?;
                 let current = settle(job, now_ms);
-                (current.state == State::Active && current.attempt == attempt).then(|| current.into_owned())
+                let holds = current.state == State::Active && current.holder(current.attempt) == *holder;
+                holds.then(|| current.into_owned())
             });
-            let until = job.and_then(|job| job.lease).map(|lease| lease.ends_at_ms());
+            let until = job.and_then(|job| job.lease).map(|lease| lease.ends_at_ms().min(now_ms + HOLD_MS));
             let changed = match until {
                 Some(until) => next.refresh(holder, until),
                 None => next.release(holder),
@@ -126,7 +133,7 @@ impl Engine {
 
     /// Writes a state; answers what is there then.
     async fn write_limit(&self, key: &str, old: Option<&LimitState>, new: LimitState) -> Result<Option<LimitState>> {
-        Ok(match self.store.put_limit(key, old, &new, self.ids.nonce()).await? {
+        Ok(match self.store.put_limit(key, old, &new, self.ids.nonce(), self.now_ms()).await? {
             LimitWritten::Done => Some(new),
             LimitWritten::Refused(found) => found.map(|found| *found),
         })
@@ -138,7 +145,7 @@ impl Engine {
         let mut remembered = limiter.state.lock().await;
         limiter.forget_refusal();
         let mut fresh = false;
-        for _ in 0..MAX_RACES * 2 {
+        for tries in 1..=MAX_TRIES {
             let stored = match remembered.take() {
                 Some(state) => Some(state),
                 None => {
@@ -156,12 +163,13 @@ impl Engine {
                     return Ok(answer);
                 }
             };
-            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce()).await? {
+            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce(), self.now_ms()).await? {
                 LimitWritten::Done => {
                     *remembered = Some(*after);
                     return Ok(answer);
                 }
                 LimitWritten::Refused(state) => {
+                    rest(tries.min(5)).await;
                     fresh = state.is_some();
                     *remembered = state.map(|state| *state);
                 }
@@ -219,9 +227,8 @@ fn first(now_ms: i64) -> LimitState {
     LimitState { version: now_ms.unsigned_abs(), ..LimitState::default() }
 }
 
-fn parse(holder: &str) -> Option<(JobId, u32)> {
-    let (id, attempt) = holder.split_once('#')?;
-    Some((JobId::parse(id)?, attempt.parse().ok()?))
+fn parse(holder: &str) -> Option<JobId> {
+    JobId::parse(holder.split_once('#')?.0)
 }
 
 fn busy(key: &str) -> Error {

@@ -47,6 +47,12 @@ mod see;
 mod tick;
 mod unique_lock;
 mod visible;
+mod workflow_advance;
+mod workflow_audit;
+mod workflow_cancel;
+mod workflow_create;
+mod workflow_get;
+mod workflow_start;
 
 pub use ack::{Ack, Acked};
 pub use bulk_keyed::BulkAnswer;
@@ -66,6 +72,7 @@ pub use nack::Nack;
 pub use promote::Promoted;
 pub use queues::QueuePage;
 pub use tick::{LOOKAHEAD_MS, TickBudget};
+pub use workflow_get::WorkflowPage;
 
 use std::sync::Arc;
 

@@ -95,8 +95,9 @@ impl Engine {
             }
             match read {
                 Ok(Some(page)) => {
-                    left -= (page.jobs.len() + page.batches.len()).min(left);
-                    self.look_after_batches(&page.batches).await;
+                    left -= (page.jobs.len() + page.batches.len() + page.workflows.len()).min(left);
+                    self.look_after_batches(&page.batches, tick).await;
+                    self.look_after_workflows(&page.workflows, tick).await;
                     entries = page.jobs;
                     next = page.next.map(Some);
                 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::fetch::SOON_MS;
 use super::fire::{Fire, Outcome};
 use super::follow::{MAX_DELAY_MS, Wake};
-use super::limit_start::Start;
+use super::limit_start::{HOLD_MS, Start};
 use super::{Engine, Fetch, MAX_RACES};
+use crate::batch::Visibility;
 use crate::error::{ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
@@ -284,6 +285,18 @@ impl Sight<'_> {
                     self.delete(&message).await
                 };
             }
+            if stored.in_due_index && self.is_young(&message) {
+                // Whoever takes it out of the index sends the message first, which this may be.
+                return self.put_back(&message, PUT_BACK_S).await;
+            }
+            // Only on a FIFO queue, where jobs wait in the due index for seconds, can a message come before the commit.
+            if engine.transport.is_fifo() {
+                match engine.visibility(&stored).await? {
+                    Visibility::There => {}
+                    Visibility::Undecided => return self.put_back(&message, PUT_BACK_S).await,
+                    Visibility::Never => return self.orphan(&message).await,
+                }
+            }
             let now = engine.now_ms();
             let mut waiting = Cow::Borrowed(&stored);
             if let Some(on) = stored.waits_for.as_ref().filter(|_| settle(&stored, now).state == State::Available) {
@@ -310,6 +323,12 @@ impl Sight<'_> {
                         Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
                     }
                 }
+                // An operator's retry makes it available, and sends the message first.
+                Err(Refusal::NotYet { at_ms })
+                    if at_ms - now > SOON_MS && stored.state == State::Retryable && self.is_young(&message) =>
+                {
+                    return self.put_back(&message, PUT_BACK_S).await;
+                }
                 Err(Refusal::NotYet { at_ms })
                     if at_ms - now > MAX_DELAY_MS
                         && settle(&stored, now).state != State::Active
@@ -318,7 +337,7 @@ impl Sight<'_> {
                     return self.hand_to_due_index(&stored, &message).await;
                 }
                 Err(Refusal::NotYet { at_ms }) => return self.not_yet(message, at_ms).await,
-                Err(Refusal::State(State::Pending)) if stored.cron.is_some() => {
+                Err(Refusal::State(State::Pending)) if stored.cron.is_some() || engine.transport.is_fifo() => {
                     // Whoever activates it sends a message of its own, which this may be while it is young.
                     return if self.is_young(&message) {
                         self.put_back(&message, PUT_BACK_S).await
@@ -360,7 +379,8 @@ impl Sight<'_> {
         let config = self.config(message);
         let of_queue = (!config.limits.is_empty()).then(|| (queue_key(&message.line.queue), config.limits, None));
         let own = claimed.limit.as_ref().map(|own| (own.key.to_string(), own.limits, Some(own.on_limit)));
-        let until = claimed.lease.as_ref().map_or(now, Lease::ends_at_ms);
+        // Believed for a while only: should this process die before the claim, its slots are free soon.
+        let until = claimed.lease.as_ref().map_or(now, Lease::ends_at_ms).min(now + HOLD_MS);
         let holder = claimed.holder(claimed.attempt);
         let mut starts = Vec::new();
         for (key, limits, on_limit) in of_queue.into_iter().chain(own) {
@@ -460,12 +480,14 @@ impl Sight<'_> {
                 _ => return self.put_back(message, PUT_BACK_S).await,
             }
         }
-        // An operator's retry sends the message first: this one may be its.
-        if ended.dead_letter && self.is_young(message) {
+        // A retry sends the message first: this one may be its.
+        if ended.state == State::Discarded && self.is_young(message) {
             return self.put_back(message, PUT_BACK_S).await;
         }
-        // Who ended it may have died before it released the lock.
+        // Who ended it may have died before its workflow moved on, or it released the lock.
+        engine.advance_workflow(&ended).await?;
         engine.release(&ended).await?;
+        engine.release_slots(&ended).await;
         self.delete(message).await
     }
 

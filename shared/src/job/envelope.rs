@@ -12,6 +12,7 @@ use super::unique::{UniqueKey, UniquePolicy};
 use crate::ids::JobId;
 use crate::json::Json;
 use crate::limit::RateLimitPolicy;
+use crate::workflow::MemberOf;
 
 /// A point in time that may remember how the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +170,10 @@ pub struct Job {
     /// The message group that its `meta.message_group_id` asks for.
     pub group: Option<String>,
 
+    /// The step of a workflow that it is.
+    pub member_of: Option<MemberOf>,
+    /// Results of the steps before it, a JSON array (workflows section 7).
+    pub parent_results: Option<Json>,
     /// The batch that it came with, until it is claimed: a job of a batch that is not committed is not there.
     pub batch: Option<JobId>,
     /// The cron job's occurrence that made it.
@@ -237,7 +242,8 @@ impl Job {
         let errors =
             if self.errors.is_empty() { 0 } else { serde_json::to_string(&self.errors).map_or(0, |e| e.len()) };
         // The last error is shown twice.
-        FRAME + self.envelope_bytes() + 2 * errors + self.result.as_ref().map_or(0, |r| r.get().len())
+        let parents = self.parent_results.as_ref().map_or(0, |p| p.get().len());
+        FRAME + self.envelope_bytes() + parents + 2 * errors + self.result.as_ref().map_or(0, |r| r.get().len())
     }
 
     /// The policy of a unique job.
@@ -373,6 +379,8 @@ impl Serialize for Shown<'_> {
             put!("errors", job.errors);
         }
         put_some!("result", &job.result);
+        put_some!("workflow_id", job.member_of.as_ref().map(|member| member.workflow.as_str()));
+        put_some!("parent_results", &job.parent_results);
         if let Some(lease) = &job.lease {
             put_some!("worker_id", &lease.worker);
             if self.lease {

@@ -9,7 +9,11 @@ impl Job {
     /// Who holds a slot of a rate limit's concurrency while the job is active for this attempt.
     #[must_use]
     pub fn holder(&self, attempt: u32) -> String {
-        format!("{}#{attempt}", self.id)
+        // A job that is retried by hand counts its attempts anew.
+        match self.retried_at {
+            Some(at) => format!("{}#{attempt}.{at}", self.id),
+            None => format!("{}#{attempt}", self.id),
+        }
     }
 
     /// Scheduled for when the limit is expected to let it start, ms since the Unix epoch.

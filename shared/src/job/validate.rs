@@ -195,6 +195,8 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         previous_state: None,
         dead_letter: false,
         group,
+        member_of: None,
+        parent_results: None,
         batch: None,
         cron: None,
         waits_for: None,

@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ impl Store {
                 .batch_get_item()
                 .request_items(&self.table, keys)
                 .send()
+                .boxed()
                 .await
                 .map_err(|e| service_error(Service::DynamoDb, "BatchGetItem", &e))?;
             found.extend(answer.responses.into_iter().flat_map(HashMap::into_values).flatten());

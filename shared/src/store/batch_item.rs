@@ -7,13 +7,14 @@
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
+use futures::FutureExt;
 
 use super::attr::{Item, get_n, n, s, take_s};
 use super::idempotency::Ticket;
 use super::transact::{TransactError, Transacted};
 use super::unique::{JobWrite, Take};
 use super::{Store, keys};
-use crate::aws::{Service, is_refusal, service_error};
+use crate::aws::{Service, service_error};
 use crate::batch::{Batch, BatchState};
 use crate::bulk::Answer;
 use crate::error::{Error, Result};
@@ -58,6 +59,7 @@ impl Store {
             .table_name(&self.table)
             .set_item(Some(item))
             .send()
+            .boxed()
             .await
             .map(|_| ())
             .map_err(|e| service_error(Service::DynamoDb, "PutItem", &e))
@@ -75,6 +77,7 @@ impl Store {
             .set_key(Some(keys::batch(id)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         answer.item.map(batch_of).transpose()
@@ -118,11 +121,12 @@ impl Store {
                 .expression_attribute_values(":nonce", n(token))
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::None)
                 .send()
+                .boxed()
                 .await;
             return Ok(match sent {
                 Ok(_) => Committed::Done,
                 Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Committed::Refused,
-                Err(e) if is_refusal(&e) => return Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
+                // The last of the SDK's tries may have been refused and an earlier one not.
                 Err(e) => Committed::Unknown(service_error(Service::DynamoDb, "UpdateItem", &e)),
             });
         }
@@ -150,8 +154,7 @@ impl Store {
         Ok(match self.transact(actions, format!("batch-{token:016x}")).await {
             Ok(Transacted::Done) => Committed::Done,
             Ok(Transacted::Refused(_)) => Committed::Refused,
-            Err(TransactError { error, maybe_done: true }) => Committed::Unknown(error),
-            Err(TransactError { error, .. }) => return Err(error),
+            Err(TransactError { error, .. }) => Committed::Unknown(error),
         })
     }
 
@@ -173,6 +176,7 @@ impl Store {
             .expression_attribute_values(":due", n(due_at))
             .expression_attribute_values(":aborted", s(BatchState::Aborted.as_str()))
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(true),
@@ -191,6 +195,7 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(keys::batch(id)))
             .send()
+            .boxed()
             .await
             .map(|_| ())
             .map_err(|e| service_error(Service::DynamoDb, "DeleteItem", &e))

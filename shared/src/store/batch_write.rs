@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl Store {
             .condition_expression("bt = :batch")
             .expression_attribute_values(":batch", s(batch.as_str()))
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(()),
@@ -68,6 +70,7 @@ impl Store {
                 .batch_write_item()
                 .request_items(&self.table, left)
                 .send()
+                .boxed()
                 .await
                 .map_err(|e| service_error(Service::DynamoDb, "BatchWriteItem", &e))?;
             left = answer.unprocessed_items.into_iter().flat_map(HashMap::into_values).flatten().collect();

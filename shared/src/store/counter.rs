@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use futures::FutureExt;
 
 use super::attr::{get_u64, n, s};
 use super::queue_state::state_of;
@@ -97,6 +98,7 @@ impl Store {
             .expression_attribute_values(":pk", s(keys::queue_pk(queue)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         for item in answer.items.unwrap_or_default() {
@@ -114,7 +116,7 @@ impl Store {
 }
 
 async fn counted(update: UpdateItemFluentBuilder) -> Result<()> {
-    match update.send().await {
+    match update.send().boxed().await {
         Ok(_) => Ok(()),
         // Our own first try.
         Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),

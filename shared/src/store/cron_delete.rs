@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures::FutureExt;
 
 use super::cron_item::cron_of;
 use super::{Store, keys};
@@ -26,6 +27,7 @@ impl Store {
             .customize()
             .config_override(no_retry)
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(answer) => answer.attributes.map(cron_of).transpose(),

@@ -5,6 +5,7 @@ use crate::aws::{Service, service_error};
 use crate::cron::job_id;
 use crate::error::Result;
 use crate::transport::{CronTime, JobRef};
+use futures::FutureExt;
 
 /// A cron job in the due index: all that is needed to send a message ahead for its next occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Store {
             .set_exclusive_start_key(after.map(|Place(key)| key))
             .limit(limit)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let next = answer.last_evaluated_key.map(Place);

@@ -3,6 +3,7 @@ use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::cron::Cron;
 use crate::error::Result;
+use futures::FutureExt;
 
 impl Store {
     /// Reads a cron job, strongly consistent; `None` when there is none.
@@ -17,6 +18,7 @@ impl Store {
             .set_key(Some(keys::cron(name)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         answer.item.map(cron_of).transpose()

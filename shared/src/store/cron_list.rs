@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use futures::future::try_join_all;
 
 use super::attr::s;
@@ -58,6 +59,7 @@ impl Store {
             .expression_attribute_values(":pk", s(keys::cron_pk(shard)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let end = answer.last_evaluated_key.and_then(|mut key| super::attr::take_s(&mut key, "sk"));

@@ -1,6 +1,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures::FutureExt;
 
 use super::Store;
 use super::attr::n;
@@ -42,7 +43,7 @@ impl Store {
                 .expression_attribute_values(":old_revision", n(old.revision)),
             None => put.condition_expression("attribute_not_exists(pk)"),
         };
-        let failure = match put.send().await {
+        let failure = match put.send().boxed().await {
             Ok(_) => return Ok(CronUpdated::Done(Box::new(new))),
             Err(failure) => failure,
         };

@@ -2,6 +2,7 @@ use super::attr::n;
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
+use futures::FutureExt;
 
 impl Store {
     /// Notes that a message has been sent ahead for the occurrence of `at_ms`, unless the cron job has moved on.
@@ -19,6 +20,7 @@ impl Store {
             .expression_attribute_values(":at", n(at_ms))
             .expression_attribute_values(":one", n(1))
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(()),

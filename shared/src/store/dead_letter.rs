@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use futures::future::try_join_all;
 
 use super::attr::{s, take_s};
@@ -57,6 +58,7 @@ impl Store {
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let positions = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
@@ -86,6 +88,7 @@ impl Store {
             .customize()
             .config_override(no_retry)
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(true),

@@ -4,6 +4,7 @@ use crate::aws::{Service, service_error};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::transport::JobRef;
+use futures::FutureExt;
 
 /// A job in the due index: all that is needed to send its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct DuePage {
     pub jobs: Vec<DueEntry>,
     /// Batches that somebody must look after, and when, ms since the Unix epoch.
     pub batches: Vec<(JobId, i64)>,
+    /// Workflows that somebody must look after, and when, ms since the Unix epoch.
+    pub workflows: Vec<(JobId, i64)>,
     /// Where the next page starts, if there may be one.
     pub next: Option<Place>,
 }
@@ -52,18 +55,21 @@ impl Store {
             .set_exclusive_start_key(after.map(|Place(key)| key))
             .limit(limit)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let next = answer.last_evaluated_key.map(Place);
-        let (mut jobs, mut batches) = (Vec::new(), Vec::new());
+        let (mut jobs, mut batches, mut workflows) = (Vec::new(), Vec::new(), Vec::new());
         for mut item in answer.items.unwrap_or_default() {
             let Some(pk) = take_s(&mut item, "pk") else { continue };
-            match keys::batch_of_pk(&pk) {
-                Some(batch) => batches.extend(get_n(&item, "dus").map(|due| (batch, due))),
-                None => jobs.extend(entry(item, &pk)),
+            let due = get_n(&item, "dus");
+            match (keys::batch_of_pk(&pk), keys::workflow_of_pk(&pk)) {
+                (Some(batch), _) => batches.extend(due.map(|due| (batch, due))),
+                (_, Some(workflow)) => workflows.extend(due.map(|due| (workflow, due))),
+                _ => jobs.extend(entry(item, &pk)),
             }
         }
-        Ok(DuePage { jobs, batches, next })
+        Ok(DuePage { jobs, batches, workflows, next })
     }
 
     /// Takes a job out of the due index once its message is sent; a job that has moved on is left as it is.
@@ -78,6 +84,7 @@ impl Store {
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":due", n(entry.due_at))
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(()),

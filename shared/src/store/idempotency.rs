@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
+use futures::FutureExt;
 
 use super::attr::{Item, get_n, get_u64, n, s, take_s};
 use super::{Store, keys};
@@ -106,6 +107,7 @@ impl Store {
             .expression_attribute_values(":now", n(now_ms / 1_000))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
+            .boxed()
             .await;
         let failure = match sent {
             Ok(_) => return Ok(Begun::New),
@@ -149,7 +151,7 @@ impl Store {
             change.push_str(", pl = :plan");
             update = update.expression_attribute_values(":plan", s(plan));
         }
-        match update.update_expression(change).send().await {
+        match update.update_expression(change).send().boxed().await {
             Ok(_) => Ok(true),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
@@ -185,7 +187,7 @@ impl Store {
         if change.contains("#at") {
             update = update.expression_attribute_names("#at", "at");
         }
-        match update.send().await {
+        match update.send().boxed().await {
             Ok(_) => Ok(true),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
@@ -210,6 +212,7 @@ impl Store {
             .expression_attribute_values(":count", n(answer.count))
             .expression_attribute_values(":body", s(answer.body))
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(true),

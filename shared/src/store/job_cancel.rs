@@ -8,7 +8,7 @@ use crate::ids::JobId;
 use crate::job::State;
 
 impl Store {
-    /// Cancels a job that the clock has not moved: one conditional update, which answers the job as it was.
+    /// Cancels a job that the clock has not moved, and that is no step of a workflow: one conditional update, which answers the job as it was.
     ///
     /// `nonce` marks this call, so that an SDK retry of it knows its own effect.
     ///
@@ -22,8 +22,9 @@ impl Store {
                  REMOVE du, dup, dus, lt, lw, lu, vd, xd, rh, rt",
             )
             .condition_expression(
-                "(#s = :active AND lu > :now AND xd > :now) OR ((attribute_not_exists(ex) OR ex > :now) AND \
-                 (#s IN (:available, :pending) OR (#s IN (:scheduled, :retryable) AND du > :now)))",
+                "attribute_not_exists(wo) AND ((#s = :active AND lu > :now AND xd > :now) OR \
+                 ((attribute_not_exists(ex) OR ex > :now) AND \
+                 (#s IN (:available, :pending) OR (#s IN (:scheduled, :retryable) AND du > :now))))",
             )
             .expression_attribute_names("#s", "s")
             .expression_attribute_names("#ttl", "ttl")

@@ -60,11 +60,13 @@ impl Store {
         }
         let update = update
             .update_expression(format!("{set} {remove}"))
-            .condition_expression(
+            .condition_expression(format!(
                 "q = :queue AND (#s = :available OR (#s IN (:scheduled, :retryable) AND du <= :now)) \
                  AND (attribute_not_exists(ex) OR ex > :now) AND attribute_not_exists(wf) \
-                 AND attribute_not_exists(rl)",
-            )
+                 AND attribute_not_exists(rl){}",
+                // There a message can come before its batch is committed.
+                if self.fifo { " AND attribute_not_exists(bt)" } else { "" }
+            ))
             .expression_attribute_names("#s", "s")
             .expression_attribute_values(":active", s("active"))
             .expression_attribute_values(":available", s("available"))

@@ -2,6 +2,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures::FutureExt;
 
 use super::attr::s;
 use super::job_item::job_of;
@@ -45,6 +46,7 @@ impl Store {
             .customize()
             .config_override(no_retry)
             .send()
+            .boxed()
             .await;
         let failure = match sent {
             Ok(_) => return Ok(Deleted::Done),

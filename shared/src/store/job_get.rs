@@ -4,6 +4,7 @@ use crate::aws::{Service, service_error};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::Job;
+use futures::FutureExt;
 
 impl Store {
     /// Reads a job as stored, strongly consistent; `None` when there is none.
@@ -18,6 +19,7 @@ impl Store {
             .set_key(Some(keys::job(id)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         answer.item.map(job_of).transpose()
@@ -33,6 +35,7 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(keys::queue("#ping")))
             .send()
+            .boxed()
             .await
             .map(|_| ())
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))

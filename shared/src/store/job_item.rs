@@ -12,6 +12,7 @@
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
+//! | `wo` `pr` | step of a workflow, results of those before | | | |
 //! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
@@ -30,6 +31,7 @@ use crate::job::unique::UniqueKey;
 use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Receipt, RetryPolicy, State};
 use crate::json::{Json, raw};
 use crate::limit::RateLimitPolicy;
+use crate::workflow::MemberOf;
 
 /// An execution deadline from here on means none: the claim adds this to the clock where a job has no timeout.
 pub(super) const NO_DEADLINE_MS: i64 = 1_000_000_000_000_000;
@@ -97,6 +99,8 @@ impl Store {
         if let Some(origin) = &job.cron {
             put("cr", Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
         }
+        put("wo", job.member_of.as_ref().map(|member| s(member.to_string())));
+        put("pr", json(&job.parent_results));
         put("bt", job.batch.as_ref().map(|id| s(id.as_str())));
         put("gr", job.group.as_ref().map(s));
         put("wf", job.waits_for.as_ref().map(|id| s(id.as_str())));
@@ -171,6 +175,10 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         None => Ok(None),
     };
     let (waits_for, batch) = (id_in("wf")?, id_in("bt")?);
+    let member_of = match text("wo") {
+        Some(member) => Some(MemberOf::parse(&member).ok_or_else(|| broken("wo"))?),
+        None => None,
+    };
     let errors: Vec<JobError> = match text("er") {
         Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
         None => Vec::new(),
@@ -225,6 +233,8 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         cron,
         waits_for,
         batch,
+        member_of,
+        parent_results: text("pr").map(raw).transpose()?,
         successor: text("nb"),
         id,
     })

@@ -1,6 +1,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures::FutureExt;
 
 use super::attr::n;
 use super::job_item::job_of;
@@ -42,6 +43,7 @@ impl Store {
             .condition_expression("attribute_not_exists(pk)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
+            .boxed()
             .await;
         let failure = match sent {
             Ok(_) => return Put::Done,
@@ -87,7 +89,7 @@ impl Store {
                 .expression_attribute_values(":nonce", n(nonce)),
             None => delete.condition_expression("attribute_not_exists(pk) OR r = :r"),
         };
-        match delete.send().await {
+        match delete.send().boxed().await {
             Ok(_) => Ok(true),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),

@@ -13,6 +13,10 @@ use crate::job::unique::UniqueKey;
 
 /// Sort key of a job's item.
 pub(crate) const JOB_SK: &str = "J";
+/// How the partition key of a workflow's items starts.
+const WORKFLOW_PREFIX: &str = "WORKFLOW#";
+/// Sort key of the item that says how far a workflow is.
+pub(crate) const WORKFLOW_SK: &str = "M";
 /// How a batch's partition key starts.
 const BATCH_PREFIX: &str = "BATCH#";
 /// How a lock's partition key starts.
@@ -75,6 +79,42 @@ pub fn batch(id: &JobId) -> Key {
 #[must_use]
 pub fn batch_of_pk(pk: &str) -> Option<JobId> {
     JobId::parse(pk.strip_prefix(BATCH_PREFIX)?)
+}
+
+/// How far a workflow is.
+#[must_use]
+pub fn workflow(id: &JobId) -> Key {
+    key(workflow_pk(id), WORKFLOW_SK)
+}
+
+/// What was asked for with a workflow.
+#[must_use]
+pub fn workflow_definition(id: &JobId) -> Key {
+    key(workflow_pk(id), "D")
+}
+
+/// The steps of one shard of a group or batch.
+#[must_use]
+pub fn workflow_shard(id: &JobId, shard: usize) -> Key {
+    key(workflow_pk(id), format!("S#{shard:02}"))
+}
+
+/// Partition of a workflow's items.
+#[must_use]
+pub fn workflow_pk(id: &JobId) -> String {
+    format!("{WORKFLOW_PREFIX}{id}")
+}
+
+/// The id in [`workflow_pk`].
+#[must_use]
+pub fn workflow_of_pk(pk: &str) -> Option<JobId> {
+    JobId::parse(pk.strip_prefix(WORKFLOW_PREFIX)?)
+}
+
+/// Partition of the workflows in the listing index; no queue's, for those have no `~`.
+#[must_use]
+pub fn workflows(shard: u32) -> String {
+    format!("~workflows#{shard}")
 }
 
 /// The lock of a unique key.

@@ -10,6 +10,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures::FutureExt;
 use futures::future::try_join_all;
 
 use super::attr::{Item, get_n, get_u64, n, s, take_s};
@@ -44,6 +45,7 @@ impl Store {
             .set_key(Some(keys::limit(key)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         answer.item.map(|item| state_of(&item)).transpose()
@@ -60,18 +62,19 @@ impl Store {
         old: Option<&LimitState>,
         new: &LimitState,
         nonce: u64,
+        now_ms: i64,
     ) -> Result<LimitWritten> {
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item_of(key, new, nonce)?))
+            .set_item(Some(item_of(key, new, nonce, now_ms)?))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match old {
             Some(old) => put.condition_expression("v = :old").expression_attribute_values(":old", n(old.version)),
             None => put.condition_expression("attribute_not_exists(pk)"),
         };
-        let failure = match put.send().await {
+        let failure = match put.send().boxed().await {
             Ok(_) => return Ok(LimitWritten::Done),
             Err(failure) => failure,
         };
@@ -125,6 +128,7 @@ impl Store {
             .expression_attribute_values(":pk", s(keys::limit_pk(shard)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let end = answer.last_evaluated_key.and_then(|mut key| take_s(&mut key, "sk"));
@@ -139,7 +143,7 @@ impl Store {
     }
 }
 
-fn item_of(key: &str, state: &LimitState, nonce: u64) -> Result<Item> {
+fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64) -> Result<Item> {
     let mut item = keys::limit(key);
     let mut put = |name: &str, value| item.insert(name.to_owned(), value);
     put("v", n(state.version));
@@ -164,7 +168,8 @@ fn item_of(key: &str, state: &LimitState, nonce: u64) -> Result<Item> {
     }
     let idle_at = state.idle_at_ms();
     if idle_at < i64::MAX {
-        put("ttl", n(idle_at / 1_000 + KEPT_S));
+        // DynamoDB takes a time of years ago for a mistake.
+        put("ttl", n(idle_at.max(now_ms) / 1_000 + KEPT_S));
     }
     Ok(item)
 }

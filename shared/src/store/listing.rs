@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use futures::future::try_join_all;
 
 use super::attr::{s, take_s};
@@ -30,6 +31,7 @@ impl Store {
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let ids = answer.items.unwrap_or_default().into_iter();

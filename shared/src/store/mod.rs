@@ -1,5 +1,7 @@
 //! DynamoDB: the truth. One file per item kind; keys are built in [`keys`] only; every state change is one
 //! conditional write that names what it saw.
+//!
+//! The SDK's futures are large, and those of an operation lie inside each other: each call is boxed.
 
 mod attr;
 mod batch_get;
@@ -40,6 +42,9 @@ mod transact;
 mod unique;
 mod update;
 mod worker;
+mod workflow_item;
+mod workflow_shard;
+mod workflow_write;
 
 pub use batch_item::{Committed, Replacement};
 pub use counter::Outcome;
@@ -58,6 +63,8 @@ pub use queue::QueueEntry;
 pub use unique::{JobWrite, Locked, Take};
 pub use update::Updated;
 pub use worker::WorkerBeat;
+pub use workflow_shard::Shard;
+pub use workflow_write::WorkflowWritten;
 
 use aws_sdk_dynamodb::Client;
 
@@ -75,6 +82,7 @@ pub struct Store {
     retention: Retention,
     shards: u32,
     listing: bool,
+    fifo: bool,
 }
 
 impl Store {
@@ -87,6 +95,7 @@ impl Store {
             retention: settings.retention,
             shards: settings.index_shards,
             listing: settings.listing_index,
+            fifo: settings.fifo,
         }
     }
 

@@ -2,6 +2,7 @@ use super::attr::{s, take_s};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
+use futures::FutureExt;
 
 impl Store {
     /// Where something that each tick does a little of has got to; `None` at its beginning.
@@ -15,6 +16,7 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(keys::progress(what)))
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         Ok(answer.item.and_then(|mut item| take_s(&mut item, "at")))
@@ -34,6 +36,7 @@ impl Store {
             .table_name(&self.table)
             .set_item(Some(item))
             .send()
+            .boxed()
             .await
             .map(|_| ())
             .map_err(|e| service_error(Service::DynamoDb, "PutItem", &e))

@@ -2,6 +2,7 @@ use super::attr::{get_n, n, s, take_s};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
+use futures::FutureExt;
 
 /// A queue that has been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,7 @@ impl Store {
             .set_key(Some(keys::queue(name)))
             .projection_expression("pk")
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         if known.item.is_some() {
@@ -41,6 +43,7 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk)")
             .send()
+            .boxed()
             .await;
         match put {
             Ok(_) => Ok(()),
@@ -63,6 +66,7 @@ impl Store {
             .set_exclusive_start_key(after.map(keys::queue))
             .limit(limit)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let more = answer.last_evaluated_key.is_some();

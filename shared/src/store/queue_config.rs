@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures::FutureExt;
 
 use super::attr::s;
 use super::queue_state::state_of;
@@ -22,6 +23,7 @@ impl Store {
             .expression_attribute_values(":config", s(serde_json::to_string(config).map_err(Error::internal)?))
             .return_values(ReturnValue::AllNew)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "UpdateItem", &e))?;
         let item = answer.attributes.ok_or_else(|| Error::internal("an update came back without its item"))?;

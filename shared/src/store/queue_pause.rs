@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures::FutureExt;
 
 use super::attr::n;
 use super::queue_state::state_of;
@@ -37,9 +38,13 @@ impl Store {
                 .expression_attribute_values(":now", n(now_ms))
         };
         let failed = |e| service_error(Service::DynamoDb, "UpdateItem", &e);
-        let answer =
-            update(keys::queue_state(name), state).return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
-        update(keys::queue(name), entry).send().await.map_err(failed)?;
+        let answer = update(keys::queue_state(name), state)
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .boxed()
+            .await
+            .map_err(failed)?;
+        update(keys::queue(name), entry).send().boxed().await.map_err(failed)?;
         let item = answer.attributes.ok_or_else(|| Error::internal("an update came back without its item"))?;
         Ok(state_of(&item))
     }

@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use futures::FutureExt;
 
 use super::attr::n;
 use super::queue_state::state_of;
@@ -27,6 +28,7 @@ impl Store {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
+            .boxed()
             .await;
         let item = match sent {
             Ok(answer) => answer.attributes,

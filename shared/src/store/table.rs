@@ -1,5 +1,6 @@
 //! The table itself, for the local stack, tests and `OJS_CREATE_TABLE`. On AWS the templates create it.
 
+use futures::FutureExt;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
@@ -55,7 +56,7 @@ impl Store {
         ] {
             create = create.global_secondary_indexes(index);
         }
-        match create.send().await {
+        match create.send().boxed().await {
             Ok(_) => {}
             Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => {}
             Err(e) => return Err(service_error(Service::DynamoDb, "CreateTable", &e)),
@@ -69,7 +70,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn drop_table(&self) -> Result<()> {
-        match self.client.delete_table().table_name(&self.table).send().await {
+        match self.client.delete_table().table_name(&self.table).send().boxed().await {
             Ok(_) => Ok(()),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => Ok(()),
             Err(e) => Err(service_error(Service::DynamoDb, "DeleteTable", &e)),
@@ -83,6 +84,7 @@ impl Store {
                 .describe_table()
                 .table_name(&self.table)
                 .send()
+                .boxed()
                 .await
                 .map_err(|e| service_error(Service::DynamoDb, "DescribeTable", &e))?;
             if answer.table.and_then(|t| t.table_status) == Some(TableStatus::Active) {
@@ -101,6 +103,7 @@ impl Store {
             .table_name(&self.table)
             .time_to_live_specification(ttl.build().map_err(Error::internal)?)
             .send()
+            .boxed()
             .await;
         match sent {
             Ok(_) => Ok(()),

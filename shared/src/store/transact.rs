@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use futures::FutureExt;
 
 use super::Store;
 use super::attr::Item;
@@ -70,6 +71,7 @@ impl Store {
             .set_transact_items(Some(actions))
             .client_request_token(token)
             .send()
+            .boxed()
             .await;
         let failure = match sent {
             Ok(_) => return Ok(Transacted::Done),

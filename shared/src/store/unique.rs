@@ -5,8 +5,10 @@
 //! | `j` | the job that holds it | | `st` | states in which it does, as bits |
 //! | `ex` | until when, ms; for ever without | | `sn` | whether the job's message has been sent again |
 //! | `nc` | nonce of the write that made it | | `ttl` | of a lock that outlives its job's end, s |
+//! | `rv` | the job's revision then | | | |
 
 use aws_sdk_dynamodb::types::{Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use futures::FutureExt;
 
 use super::attr::{Item, get_n, get_u64, n, s, take_s};
 use super::job_item::job_of;
@@ -62,11 +64,11 @@ impl Store {
         match self.transact(actions, format!("unique-{:016x}", lock.nonce)).await {
             Ok(Transacted::Done) => Ok(Locked::Done),
             Ok(Transacted::Refused(reasons)) => locked(reasons, job),
-            Err(TransactError { error, maybe_done: true }) => match self.get_lock(&lock.key).await {
+            // The last of the SDK's tries may have been refused and an earlier one not.
+            Err(TransactError { error, .. }) => match self.get_lock(&lock.key).await {
                 Ok(Some(found)) if found.nonce == lock.nonce => Ok(Locked::Done),
                 _ => Err(error),
             },
-            Err(TransactError { error, .. }) => Err(error),
         }
     }
 
@@ -110,7 +112,8 @@ impl Store {
         Ok(actions)
     }
 
-    /// Takes back a new job and its lock, in one transaction; `false` when the job has moved on since.
+    /// Takes back a new job and its lock, in one transaction; `false` when the job has moved on since, or a duplicate of it has
+    /// been told of it.
     ///
     /// # Errors
     /// The AWS error; both may still be there.
@@ -123,7 +126,7 @@ impl Store {
         let free = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(keys::unique(&lock.key)))
-            .condition_expression("attribute_not_exists(pk) OR nc = :nonce")
+            .condition_expression("attribute_not_exists(pk) OR (nc = :nonce AND attribute_not_exists(sn))")
             .expression_attribute_values(":nonce", n(lock.nonce));
         let actions = [gone, free]
             .into_iter()
@@ -145,6 +148,7 @@ impl Store {
             .set_key(Some(keys::unique(key)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
         answer.item.map(|item| lock_of(item, *key)).transpose()
@@ -156,7 +160,8 @@ impl Store {
     /// # Errors
     /// The AWS error; the lock may be gone.
     pub async fn release_lock(&self, job: &Job, key: &UniqueKey, keep: bool) -> Result<()> {
-        let ours = "j = :job";
+        // A late follow-up of an earlier life must not undo that of an operator's retry.
+        let ours = "(j = :job AND rv <= :revision)";
         let failure = if keep {
             let Some(ttl) = self.job_ttl_s(job) else { return Ok(()) };
             let kept = self
@@ -168,8 +173,9 @@ impl Store {
                 .condition_expression(ours)
                 .expression_attribute_names("#ttl", "ttl")
                 .expression_attribute_values(":ttl", n(ttl))
+                .expression_attribute_values(":revision", n(job.revision))
                 .expression_attribute_values(":job", s(job.id.as_str()));
-            match kept.send().await {
+            match kept.send().boxed().await {
                 Ok(_) => return Ok(()),
                 Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
                     return Ok(());
@@ -183,8 +189,9 @@ impl Store {
                 .table_name(&self.table)
                 .set_key(Some(keys::unique(key)))
                 .condition_expression(format!("attribute_not_exists(pk) OR {ours}"))
+                .expression_attribute_values(":revision", n(job.revision))
                 .expression_attribute_values(":job", s(job.id.as_str()));
-            match freed.send().await {
+            match freed.send().boxed().await {
                 Ok(_) => return Ok(()),
                 Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
                     return Ok(());
@@ -195,11 +202,11 @@ impl Store {
         Err(failure)
     }
 
-    /// Notes that the holder's message has been sent again; `false` when that is noted already, or the lock is another's.
+    /// Notes that the holder's message has been sent again; `false` when the lock has changed since.
     ///
     /// # Errors
     /// The AWS error; it may be noted.
-    pub async fn note_resent(&self, lock: &Lock) -> Result<()> {
+    pub async fn note_resent(&self, lock: &Lock) -> Result<bool> {
         let noted = self
             .client
             .update_item()
@@ -209,9 +216,9 @@ impl Store {
             .condition_expression("nc = :nonce")
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":nonce", n(lock.nonce));
-        match noted.send().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+        match noted.send().boxed().await {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
         }
     }
@@ -239,6 +246,7 @@ fn item_of(lock: &Lock) -> Item {
     item.insert("j".to_owned(), s(lock.job.as_str()));
     item.insert("st".to_owned(), n(lock.states.bits()));
     item.insert("nc".to_owned(), n(lock.nonce));
+    item.insert("rv".to_owned(), n(lock.revision));
     if let Some(at) = lock.expires_at {
         item.insert("ex".to_owned(), n(at));
     }
@@ -256,6 +264,7 @@ fn lock_of(mut item: Item, key: UniqueKey) -> Result<Lock> {
         expires_at: get_n(&item, "ex"),
         resent: item.contains_key("sn"),
         nonce: get_u64(&item, "nc").ok_or_else(broken)?,
+        revision: get_u64(&item, "rv").unwrap_or(0),
         job: take_s(&mut item, "j").and_then(|id| JobId::parse(&id)).ok_or_else(broken)?,
     })
 }

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::FutureExt;
 
 use super::attr::s;
 use super::job_item::job_of;
@@ -41,6 +42,7 @@ pub(super) async fn send(update: UpdateItemFluentBuilder, answer: ReturnValue) -
         .return_values(answer)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
+        .boxed()
         .await;
     let failure = match sent {
         Ok(answer) => {

@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures::FutureExt;
 
 use super::attr::{n, s, take_s};
 use super::{Store, keys};
@@ -37,6 +38,7 @@ impl Store {
             .expression_attribute_values(":ttl", n(beat.now_ms / 1_000 + WORKER_TTL_S))
             .return_values(ReturnValue::AllNew)
             .send()
+            .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "UpdateItem", &e))?;
         Ok(answer.attributes.and_then(|mut item| take_s(&mut item, "directive")))
@@ -57,6 +59,7 @@ impl Store {
             .expression_attribute_values(":ttl", n(now_ms / 1_000 + WORKER_TTL_S))
             .expression_attribute_values(":now", n(now_ms))
             .send()
+            .boxed()
             .await
             .map(|_| ())
             .map_err(|e| service_error(Service::DynamoDb, "UpdateItem", &e))

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
 use crate::job::Job;
+use crate::limit::OnLimit;
 
 /// What a message says: which job to look at. Parses as an OJS job reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct JobRef {
     /// When the job is due, ms since the Unix epoch, where that is later than the message can be expected: saves a claim
     /// that comes too early. Only a hint, for the job may have changed since.
     pub due_at: Option<i64>,
-    /// The rate limit that the job is under, if it is known: saves a claim that could not be.
+    /// The rate limit that the job waits for, if it is known: saves a claim that could not be.
     pub limit: Option<String>,
     /// The cron occurrence whose job it is, where the message may come before the job is made.
     pub wakes: Option<CronTime>,
@@ -78,7 +79,8 @@ impl JobRef {
             priority: job.priority,
             group: job.group.clone(),
             due_at: job.due_at,
-            limit: job.limit.as_ref().map(|limit| limit.key.to_string()),
+            // Others are not to wait.
+            limit: job.limit.as_ref().filter(|l| l.on_limit == OnLimit::Wait).map(|limit| limit.key.to_string()),
             wakes: None,
         }
     }

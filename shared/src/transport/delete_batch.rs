@@ -1,4 +1,5 @@
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
+use futures::FutureExt;
 
 use super::batch::entry_error;
 use super::{Line, MAX_BATCH, Transport};
@@ -19,7 +20,8 @@ impl Transport {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(*receipt);
                 call = call.entries(entry.build().map_err(Error::internal)?);
             }
-            let answer = call.send().await.map_err(|e| service_error(Service::Sqs, "DeleteMessageBatch", &e))?;
+            let answer =
+                call.send().boxed().await.map_err(|e| service_error(Service::Sqs, "DeleteMessageBatch", &e))?;
             for entry in answer.failed() {
                 // Logged; the message comes back and is looked at again.
                 drop(entry_error("DeleteMessageBatch", entry));

@@ -1,4 +1,5 @@
 use aws_sdk_sqs::types::QueueAttributeName;
+use futures::FutureExt;
 
 use super::queues::is_missing_queue;
 use super::{Line, Transport};
@@ -29,7 +30,8 @@ impl Transport {
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         );
         let asked = vec![visible.clone(), in_flight.clone(), delayed.clone()];
-        let sent = self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(asked)).send().await;
+        let sent =
+            self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(asked)).send().boxed().await;
         let attributes = match sent {
             Ok(answer) => answer.attributes.unwrap_or_default(),
             Err(e) if e.as_service_error().is_some_and(is_missing_queue) => return Ok(Depth::default()),

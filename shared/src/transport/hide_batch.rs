@@ -1,4 +1,5 @@
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use futures::FutureExt;
 
 use super::batch::entry_error;
 use super::{Line, MAX_BATCH, MAX_HIDE_S, Transport};
@@ -27,7 +28,7 @@ impl Transport {
                     .visibility_timeout(hidden_s);
                 call = call.entries(entry.build().map_err(Error::internal)?);
             }
-            let sent = call.send().await;
+            let sent = call.send().boxed().await;
             let answer = sent.map_err(|e| service_error(Service::Sqs, "ChangeMessageVisibilityBatch", &e))?;
             for entry in answer.failed() {
                 // Logged; the message comes back when the time of its receive is over.

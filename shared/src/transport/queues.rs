@@ -1,5 +1,6 @@
 //! Where the queues are: URLs cached, queues made on first use.
 
+use futures::FutureExt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -128,7 +129,7 @@ impl Transport {
     }
 
     async fn look_up(&self, name: &str) -> Result<Option<String>> {
-        match self.client.get_queue_url().queue_name(name).send().await {
+        match self.client.get_queue_url().queue_name(name).send().boxed().await {
             Ok(answer) => Ok(answer.queue_url),
             Err(e) if e.as_service_error().is_some_and(is_missing_queue) => Ok(None),
             Err(e) => Err(service_error(Service::Sqs, "GetQueueUrl", &e)),
@@ -163,7 +164,7 @@ impl Transport {
         if let Some(redrive) = redrive {
             create = create.attributes(QueueAttributeName::RedrivePolicy, redrive);
         }
-        match create.send().await {
+        match create.send().boxed().await {
             Ok(answer) => answer.queue_url.ok_or_else(|| Error::internal("CreateQueue answered no URL")),
             Err(e) => match e.as_service_error() {
                 // Somebody made it with other attributes; it will do.
@@ -184,7 +185,7 @@ impl Transport {
         let mut attempt = 1;
         loop {
             let attributes = self.client.get_queue_attributes().queue_url(url);
-            match attributes.attribute_names(QueueAttributeName::QueueArn).send().await {
+            match attributes.attribute_names(QueueAttributeName::QueueArn).send().boxed().await {
                 Ok(answer) => {
                     let arn = answer.attributes.and_then(|mut a| a.remove(&QueueAttributeName::QueueArn));
                     return arn.ok_or_else(|| Error::internal("GetQueueAttributes answered no ARN"));

@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use std::time::Duration;
 
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
@@ -74,7 +75,7 @@ impl Transport {
                 .build();
             receive = receive.config_override(aws_sdk_sqs::config::Builder::new().timeout_config(limit));
         }
-        let answer = match receive.send().await {
+        let answer = match receive.send().boxed().await {
             Ok(answer) => answer,
             Err(e) if e.as_service_error().is_some_and(is_missing_queue) => {
                 self.forget(line);

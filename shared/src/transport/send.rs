@@ -1,5 +1,6 @@
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
+use futures::FutureExt;
 
 use super::queues::{NEW_QUEUE, is_missing_queue};
 use super::{JobRef, Line, Transport};
@@ -47,6 +48,7 @@ impl Transport {
             .set_message_group_id(self.group_of(job))
             .set_message_deduplication_id(self.deduplication_id(job))
             .send()
+            .boxed()
             .await
     }
 }

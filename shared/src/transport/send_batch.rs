@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use std::collections::HashSet;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
@@ -75,7 +76,7 @@ impl Transport {
                     .set_message_deduplication_id(self.deduplication_id(job));
                 call = call.entries(entry.build().map_err(Error::internal)?);
             }
-            match call.send().await {
+            match call.send().boxed().await {
                 Ok(answer) => break answer,
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
                     // As for a single send: too new to be known, or deleted behind our back.

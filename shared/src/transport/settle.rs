@@ -1,4 +1,5 @@
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::FutureExt;
 
 use super::queues::is_missing_queue;
 use super::{Line, MAX_HIDE_S, Transport};
@@ -12,7 +13,7 @@ impl Transport {
     /// The AWS error; the message may have been deleted, or comes back.
     pub async fn delete(&self, line: &Line, receipt: &str) -> Result<()> {
         let Some(url) = self.url(line).await? else { return Ok(()) };
-        match self.client.delete_message().queue_url(url).receipt_handle(receipt).send().await {
+        match self.client.delete_message().queue_url(url).receipt_handle(receipt).send().boxed().await {
             Ok(_) => Ok(()),
             Err(e) if e.as_service_error().is_some_and(is_gone) => Ok(()),
             Err(e) => Err(service_error(Service::Sqs, "DeleteMessage", &e)),

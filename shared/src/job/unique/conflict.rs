@@ -17,6 +17,8 @@ pub struct Lock {
     pub resent: bool,
     /// Marks the write that made it.
     pub nonce: u64,
+    /// The job's revision then: an end of an earlier life does not release it.
+    pub revision: u64,
 }
 
 impl Lock {
@@ -30,6 +32,7 @@ impl Lock {
             expires_at: policy.period_ms.map(|period| job.created_at.saturating_add(period)),
             resent: false,
             nonce,
+            revision: job.revision,
         }
     }
 }

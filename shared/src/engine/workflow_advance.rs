@@ -1,0 +1,94 @@
+use super::workflow_start::step_of;
+use super::{Engine, MAX_RACES};
+use crate::error::{Error, ErrorCode, Result};
+use crate::ids::JobId;
+use crate::job::{Job, State};
+use crate::store::WorkflowWritten;
+use crate::workflow::{Kind, StepState, WorkflowState, advance};
+
+/// Steps that end at once meet at their workflow's item: so often is one tried.
+const MAX_TRIES: u32 = 4 * MAX_RACES;
+
+impl Engine {
+    /// The job of a step has ended, and that is durable: its workflow moves on. Doing it twice does nothing, so the message that
+    /// brings the job is deleted after it. Does nothing for other jobs.
+    ///
+    /// # Errors
+    /// The AWS error; some of it may be done.
+    pub(super) async fn advance_workflow(&self, ended: &Job) -> Result<()> {
+        let Some(member) = &ended.member_of else { return Ok(()) };
+        let completed = ended.state == State::Completed;
+        match member.shards {
+            None => Ok(()),
+            Some(0) => self.advance_graph(&member.workflow, ended, completed).await,
+            Some(shards) => {
+                let shard = member.index % shards;
+                let left = self.store.close_step(&member.workflow, shard, member.index, !completed).await?;
+                if !left.open.is_empty() || !self.store.close_shard(&member.workflow, shard).await? {
+                    return Ok(());
+                }
+                self.end_flat(&member.workflow).await
+            }
+        }
+    }
+
+    /// A step that others may depend on: noted first, then they start.
+    async fn advance_graph(&self, id: &JobId, ended: &Job, completed: bool) -> Result<()> {
+        let Some(index) = step_of(ended) else { return Ok(()) };
+        let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
+        let Some(mut workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
+        for _ in 0..MAX_TRIES {
+            let now = self.now_ms();
+            let Some((next, starts)) = advance(&workflow, &definition, index, completed, now) else {
+                // Noted before, by somebody who may have died then.
+                let behind: Vec<usize> = (0..workflow.steps.len())
+                    .filter(|at| workflow.steps[*at] == StepState::Started)
+                    .filter(|at| definition.steps[*at].after.contains(&index))
+                    .collect();
+                return self.start_steps(&workflow, &definition, &behind).await;
+            };
+            match self.store.replace_workflow(&workflow, &next, self.ids.nonce()).await? {
+                WorkflowWritten::Done => {
+                    self.start_steps(&next, &definition, &starts).await?;
+                    if next.state != WorkflowState::Running && workflow.state == WorkflowState::Running {
+                        tracing::info!(workflow_id = %id, state = next.state.as_str(), "workflow ended");
+                        self.store.expire_parts(&next, now).await?;
+                    }
+                    return Ok(());
+                }
+                WorkflowWritten::Refused(newer) => workflow = *newer,
+                WorkflowWritten::Missing => return Ok(()),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(1..20))).await;
+        }
+        Err(Error::new(ErrorCode::BackendUnavailable, "The workflow keeps changing; try again shortly."))
+    }
+
+    /// All jobs of a group or batch have ended: so does it, and its callbacks are made.
+    pub(super) async fn end_flat(&self, id: &JobId) -> Result<()> {
+        let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
+        let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
+        if workflow.state == WorkflowState::Cancelled {
+            return Ok(());
+        }
+        let shards = self.store.get_shards(id, workflow.shards).await?;
+        if shards.iter().any(|shard| !shard.open.is_empty()) {
+            return Ok(());
+        }
+        let failed = shards.iter().any(|shard| !shard.failed.is_empty());
+        let state = if failed { WorkflowState::Failed } else { WorkflowState::Completed };
+        let now = self.now_ms();
+        self.store.end_workflow(id, state.as_str(), now).await?;
+        if definition.kind == Kind::Batch {
+            // It may have been called off in this moment.
+            let ended = self.store.get_workflow(id).await?.is_some_and(|now| now.state == state);
+            let callbacks = definition.callbacks.iter().enumerate().filter(|(_, callback)| callback.when.holds(failed));
+            let callbacks: Vec<usize> = callbacks.map(|(at, _)| definition.steps.len() + at).collect();
+            if ended {
+                self.start_steps(&workflow, &definition, &callbacks).await?;
+            }
+        }
+        tracing::info!(workflow_id = %id, state = state.as_str(), "workflow ended");
+        self.store.expire_parts(&workflow, now).await
+    }
+}

@@ -1,0 +1,91 @@
+use futures::stream::{self, StreamExt};
+
+use super::workflow_create::WATCH_MS;
+use super::workflow_start::{jobs_of, started};
+use super::{Engine, MAX_RACES};
+use crate::error::{Error, ErrorCode, Result};
+use crate::ids::JobId;
+use crate::job::{State, settle};
+use crate::store::WorkflowWritten;
+use crate::workflow::{Shown, Workflow, WorkflowState, cancel};
+
+/// Jobs cancelled at a time.
+const CONCURRENCY: usize = 8;
+
+impl Engine {
+    /// Calls a workflow off (workflows section 11; HTTP binding section 14.3): no step starts any more, jobs that wait are
+    /// cancelled, and those that run may end. What this request does not get done, a tick does.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when it has ended; the AWS error, after which a repetition answers `conflict` if it took effect.
+    pub async fn cancel_workflow(&self, id: &JobId) -> Result<Shown> {
+        let due = self.now_ms() + WATCH_MS;
+        let workflow = self.mark_cancelled(id, due).await?;
+        let stopped = async {
+            self.stop_steps(&workflow).await?;
+            self.store.leave_workflow(id, due).await
+        };
+        if let Err(error) = stopped.await {
+            tracing::warn!(workflow_id = %id, %error, "jobs of a cancelled workflow are left; a tick goes on");
+        }
+        tracing::info!(workflow_id = %id, "workflow cancelled");
+        self.get_workflow(id).await
+    }
+
+    async fn mark_cancelled(&self, id: &JobId, due: i64) -> Result<Workflow> {
+        for _ in 0..MAX_RACES {
+            let now = self.now_ms();
+            let workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
+            let Some(mut next) = cancel(&workflow, now) else { return Err(ended(&workflow)) };
+            if workflow.kind.is_flat() {
+                self.store.watch_workflow(id, due).await?;
+                self.store.end_workflow(id, WorkflowState::Cancelled.as_str(), now).await?;
+                let read = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
+                return if read.state == WorkflowState::Cancelled { Ok(read) } else { Err(ended(&read)) };
+            }
+            next.due_at = Some(due);
+            match self.store.replace_workflow(&workflow, &next, self.ids.nonce()).await? {
+                WorkflowWritten::Done => return Ok(next),
+                WorkflowWritten::Refused(_) => {}
+                WorkflowWritten::Missing => return Err(missing(id)),
+            }
+        }
+        Err(Error::new(ErrorCode::BackendUnavailable, "The workflow keeps changing; try again shortly."))
+    }
+
+    /// Cancels the jobs of a cancelled workflow that nobody runs.
+    ///
+    /// # Errors
+    /// The AWS error; some may be cancelled.
+    pub(super) async fn stop_steps(&self, workflow: &Workflow) -> Result<()> {
+        let now = self.now_ms();
+        let jobs = self.store.get_jobs(&jobs_of(workflow, &started(workflow))).await?;
+        let waiting = jobs.iter().filter(|job| {
+            let state = settle(job, now).state;
+            !state.is_terminal() && state != State::Active
+        });
+        let each: Vec<_> = waiting
+            .map(|job| async {
+                match Box::pin(self.cancel(&job.id)).await {
+                    Ok(_) => Ok(()),
+                    // It has ended meanwhile, or been deleted.
+                    Err(error) if matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            })
+            .collect();
+        let ended: Vec<Result<()>> = stream::iter(each).buffer_unordered(CONCURRENCY).collect().await;
+        ended.into_iter().collect()
+    }
+}
+
+pub(super) fn missing(id: &JobId) -> Error {
+    Error::not_found("workflow", id.as_str())
+}
+
+fn ended(workflow: &Workflow) -> Error {
+    let state = workflow.state.as_str();
+    Error::new(ErrorCode::Conflict, format!("Cannot cancel workflow '{}': it has ended, it is '{state}'.", workflow.id))
+        .with("workflow_id", workflow.id.as_str())
+        .with("current_state", state)
+}

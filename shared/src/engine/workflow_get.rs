@@ -1,0 +1,70 @@
+use super::Engine;
+use super::workflow_cancel::missing;
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::job::settle;
+use crate::workflow::{Shown, StepState, StepView, Workflow};
+
+/// Up to so many steps, each one's job is shown: one read.
+const MAX_JOBS: usize = 100;
+
+/// A page of workflows, newest first.
+#[derive(Debug, Clone)]
+pub struct WorkflowPage {
+    /// The workflows.
+    pub workflows: Vec<Workflow>,
+    /// The one after which the next page starts; `None` on the last.
+    pub next: Option<JobId>,
+}
+
+impl Engine {
+    /// A workflow and its steps (HTTP binding section 14.2): two reads, one more for the steps of a group or batch, one more for
+    /// the jobs where there are at most 100.
+    ///
+    /// # Errors
+    /// `not_found`; the AWS error.
+    pub async fn get_workflow(&self, id: &JobId) -> Result<Shown> {
+        let workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
+        let definition = self.store.get_definition(id).await?.ok_or_else(|| missing(id))?;
+        let mut states = workflow.steps.clone();
+        // The first thing that is made of a new one are its shards.
+        if workflow.shards > 0 && !workflow.creating {
+            for (at, shard) in self.store.get_shards(id, workflow.shards).await?.into_iter().enumerate() {
+                for step in (at..states.len()).step_by(workflow.shards) {
+                    states[step] = match (shard.failed.contains(&step), shard.open.contains(&step)) {
+                        (true, _) => StepState::Failed,
+                        (false, true) => StepState::Started,
+                        (false, false) => StepState::Completed,
+                    };
+                }
+            }
+        }
+        let now = self.now_ms();
+        let mut steps: Vec<StepView> = states.into_iter().map(|state| StepView { state, job: None }).collect();
+        if steps.len() <= MAX_JOBS {
+            for job in self.store.get_jobs(&definition.job_ids(&workflow)).await? {
+                if let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) {
+                    step.job = Some(settle(&job, now).into_owned());
+                }
+            }
+        }
+        Ok(Shown { definition, workflow, steps })
+    }
+
+    /// Workflows, newest first: one query per shard of the listing index, one read per 100 workflows.
+    ///
+    /// # Errors
+    /// `unsupported` when the listing index is off; the AWS error.
+    pub async fn list_workflows(&self, after: Option<&JobId>, limit: usize) -> Result<WorkflowPage> {
+        if !self.store.has_listing() {
+            return Err(crate::error::Error::unsupported(
+                "Workflows are listed by the listing index, which OJS_LISTING_INDEX turns off.",
+            ));
+        }
+        let mut ids = self.store.list_workflows(after, limit + 1).await?;
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let next = if more { ids.last().cloned() } else { None };
+        Ok(WorkflowPage { workflows: self.store.get_workflows(&ids).await?, next })
+    }
+}

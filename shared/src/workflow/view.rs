@@ -1,0 +1,117 @@
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
+
+use super::{Definition, Kind, StepState, Workflow, WorkflowState, job_id};
+use crate::job::{Job, format_ms};
+use crate::json::Fields;
+
+/// A step, and its job where that has been read.
+#[derive(Debug, Clone)]
+pub struct StepView {
+    /// As far as the workflow has noted.
+    pub state: StepState,
+    /// Its job, settled.
+    pub job: Option<Job>,
+}
+
+/// A workflow on the wire, in the suites' shape and the HTTP binding's (section 14.2).
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// What was asked for.
+    pub definition: Definition,
+    /// How far it is.
+    pub workflow: Workflow,
+    /// Its steps.
+    pub steps: Vec<StepView>,
+}
+
+impl Shown {
+    fn count(&self, wanted: impl Fn(StepState) -> bool) -> usize {
+        self.steps.iter().filter(|step| wanted(step.state)).count()
+    }
+
+    fn step(&self, index: usize) -> Value {
+        let (step, view) = (&self.definition.steps[index], &self.steps[index]);
+        let started = view.state != StepState::Waiting && view.state != StepState::Skipped;
+        let text = |name: &str| {
+            let mut request = Fields::from_request(&step.job).ok()?;
+            request.take_string(name).ok().flatten()
+        };
+        let state = match (&view.job, view.state) {
+            (_, StepState::Waiting) => "pending",
+            (_, StepState::Skipped) => "cancelled",
+            (_, StepState::Completed) => "completed",
+            (Some(job), _) => job.state.as_str(),
+            (None, StepState::Started) => "available",
+            (None, StepState::Failed) => "discarded",
+        };
+        let id = job_id(&self.workflow.id, self.workflow.created_at, index);
+        let mut shown = json!({
+            "index": index, "type": text("type"), "state": state,
+            "job_id": if started { Value::from(id.as_str()) } else { Value::Null },
+        });
+        if let Some(name) = &step.name {
+            shown["name"] = Value::from(name.as_str());
+        }
+        if self.definition.kind == Kind::Graph {
+            let names = step.after.iter().filter_map(|on| self.definition.steps[*on].name.as_deref());
+            shown["depends_on"] = names.map(Value::from).collect();
+            shown["id"] = step.name.as_deref().map_or(Value::Null, Value::from);
+        }
+        if let Some(job) = &view.job {
+            for (name, at) in [("started_at", job.started_at), ("completed_at", job.completed_at)] {
+                if let Some(at) = at {
+                    shown[name] = Value::from(format_ms(at));
+                }
+            }
+            if let Some(result) = &job.result {
+                shown["result"] = serde_json::from_str(result.get()).unwrap_or(Value::Null);
+            }
+        }
+        shown
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (workflow, kind) = (&self.workflow, self.definition.kind);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", workflow.id.as_str())?;
+        map.serialize_entry("type", kind.as_str())?;
+        map.serialize_entry("name", &self.definition.name)?;
+        map.serialize_entry("state", workflow.state.as_str())?;
+        map.serialize_entry("created_at", &format_ms(workflow.created_at))?;
+        if let Some(at) = workflow.ended_at {
+            let name = if workflow.state == WorkflowState::Cancelled { "cancelled_at" } else { "completed_at" };
+            map.serialize_entry(name, &format_ms(at))?;
+        }
+        let (noun, total) = (if kind.is_flat() { "jobs" } else { "steps" }, self.steps.len());
+        map.serialize_entry(&format!("{noun}_total"), &total)?;
+        map.serialize_entry(&format!("{noun}_completed"), &self.count(|state| state == StepState::Completed))?;
+        map.serialize_entry(&format!("{noun}_failed"), &self.count(|state| state == StepState::Failed))?;
+        if workflow.state == WorkflowState::Cancelled {
+            map.serialize_entry("steps_cancelled", &self.count(|state| state != StepState::Completed))?;
+            map.serialize_entry("steps_already_completed", &self.count(|state| state == StepState::Completed))?;
+        }
+        let steps: Vec<Value> = (0..total).map(|index| self.step(index)).collect();
+        map.serialize_entry(noun, &steps)?;
+        if !self.definition.callbacks.is_empty() {
+            let callbacks: serde_json::Map<String, Value> = self
+                .definition
+                .callbacks
+                .iter()
+                .enumerate()
+                .map(|(at, callback)| {
+                    let id = job_id(&workflow.id, workflow.created_at, total + at);
+                    let failed = workflow.state == WorkflowState::Failed;
+                    let ended = matches!(workflow.state, WorkflowState::Completed | WorkflowState::Failed);
+                    let made = ended && callback.when.holds(failed);
+                    let id = if made { Value::from(id.as_str()) } else { Value::Null };
+                    (callback.when.as_str().to_owned(), json!({"job_id": id}))
+                })
+                .collect();
+            map.serialize_entry("callbacks", &callbacks)?;
+        }
+        map.end()
+    }
+}
