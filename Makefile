@@ -74,7 +74,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: check
-check: lint check-conformance check-ministack ## Lint, conformance levels 0, 1, 2 and 4 (where there are suites), ministack
+check: lint check-conformance check-ministack ## Lint, conformance levels 0 to 4 (where there are suites), ministack
 
 .PHONY: check-conformance
 check-conformance:
@@ -82,6 +82,7 @@ check-conformance:
 	    $(MAKE) conformance LEVEL=0; \
 	    $(MAKE) conformance LEVEL=1; \
 	    $(MAKE) conformance LEVEL=2; \
+	    $(MAKE) conformance LEVEL=3; \
 	    $(MAKE) conformance LEVEL=4; \
 	else \
 	    echo "No conformance suites at $(SUITES): skipped"; \
@@ -104,7 +105,7 @@ conformance-own: ## Run this project's own conformance suites
 	$(conformance) dev/conformance/suites $(ARGS)
 
 .PHONY: bench
-bench: bench-cost bench-speed bench-ticks ## Run all benchmarks (results in target/bench/)
+bench: bench-cost bench-speed bench-ticks bench-fanout ## Run all benchmarks (results in target/bench/)
 
 .PHONY: bench-cost
 bench-cost: ## Count the AWS calls and write units of each operation (PROFILE=dev compiles faster)
@@ -113,6 +114,10 @@ bench-cost: ## Count the AWS calls and write units of each operation (PROFILE=de
 .PHONY: bench-speed
 bench-speed: ## Measure throughput and latency on the local stack
 	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- speed $(ARGS)
+
+.PHONY: bench-fanout
+bench-fanout: ## Measure acks of a group of 1,000 jobs by 64 clients beside plain ones
+	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- fanout $(ARGS)
 
 .PHONY: bench-ticks
 bench-ticks: ## Measure how late jobs and cron jobs start, and a burst of 100,000 due jobs

@@ -30,6 +30,8 @@ pub(crate) enum Part {
     Speed,
     /// How late jobs and cron jobs start, and how long a burst of due jobs takes.
     Ticks,
+    /// How acks of a group's 1,000 jobs compare with those of plain jobs, 64 at once.
+    Fanout,
     /// All of them.
     All,
 }

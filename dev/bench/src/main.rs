@@ -6,6 +6,7 @@ mod budget;
 mod clock;
 mod cost;
 mod depth;
+mod fanout;
 mod handles;
 mod item_size;
 mod lab;
@@ -45,10 +46,12 @@ async fn run(args: &Args) -> Outcome<bool> {
         Part::Cost => cost::run(args).await?,
         Part::Speed => speed::run(args).await?,
         Part::Ticks => ticks::run(args).await?,
+        Part::Fanout => fanout::run(args).await?,
         Part::All => {
             let cost = cost::run(args).await?;
             let speed = speed::run(args).await?;
-            ticks::run(args).await? && speed && cost
+            let fanout = fanout::run(args).await?;
+            ticks::run(args).await? && speed && cost && fanout
         }
     })
 }

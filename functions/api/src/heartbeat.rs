@@ -30,12 +30,16 @@ pub(crate) async fn beat(State(api): State<Api>, JsonBody(request): JsonBody) ->
             })
         })
         .collect();
-    Ok(reply::ok(&json!({
+    let mut answer = json!({
         "state": beat.directive,
         "jobs_extended": beat.extended.iter().map(JobId::as_str).collect::<Vec<_>>(),
         "jobs_lost": lost,
         "server_time": format_ms(beat.server_time),
-    })))
+    });
+    if !beat.unwanted.is_empty() {
+        answer["jobs_to_cancel"] = beat.unwanted.iter().map(JobId::as_str).collect();
+    }
+    Ok(reply::ok(&answer))
 }
 
 fn parse(mut fields: Fields) -> Result<Heartbeat, Error> {

@@ -27,6 +27,7 @@ mod query;
 mod queues;
 mod reply;
 mod router;
+mod workflows;
 
 pub use config::Config;
 pub use router::{Api, router};

@@ -7,7 +7,8 @@ use ojs_core::Engine;
 
 use crate::auth::ApiKeys;
 use crate::{
-    ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, nack, queues,
+    ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, nack,
+    queues, workflows,
 };
 
 /// What every handler can reach.
@@ -53,6 +54,8 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/queues/{id}/config", get(queues::show).put(queues::configure))
         .route("/ojs/v1/rate-limits", get(limits::list))
         .route("/ojs/v1/rate-limits/{id}", get(limits::show).put(limits::put).delete(limits::delete))
+        .route("/ojs/v1/workflows", get(workflows::list).post(workflows::create))
+        .route("/ojs/v1/workflows/{id}", get(workflows::show).delete(workflows::cancel))
         .route("/ojs/v1/events", get(events::list));
     layers::around(routes.merge(more), api)
 }

@@ -103,6 +103,7 @@ impl Engine {
                 let refusal = Refusal::State(change.from);
                 return Err(refuse::conflict(&stored, &refusal, "cancel", "waiting", now));
             }
+            self.watch_workflow_of(&stored).await?;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     self.ended(&job, None).await;

@@ -1,4 +1,3 @@
-use super::workflow_create::WATCH_MS;
 use super::{Engine, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -37,10 +36,7 @@ impl Engine {
         for _ in 0..MAX_RACES {
             let change = step(&stored, Event::Cancel, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
-            if let Some(member) = stored.member_of.as_ref().filter(|_| stored.in_due_index) {
-                // No message would bring anybody who moves its workflow on, should this process die.
-                self.store.watch_workflow(&member.workflow, now + WATCH_MS).await?;
-            }
+            self.watch_workflow_of(&stored).await?;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
                     let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());

@@ -48,6 +48,8 @@ impl Engine {
                     Updated::TooLarge => return Err(Error::internal("an end does not fit its job")),
                 }
             }
+            // Without its job nobody could move the workflow on.
+            self.advance_workflow(&stored).await?;
             if self.delete_as_read(&stored).await? {
                 return Ok(());
             }

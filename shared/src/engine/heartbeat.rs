@@ -43,6 +43,8 @@ pub struct Heartbeaten {
     pub directive: String,
     /// Jobs whose lease runs on.
     pub extended: Vec<JobId>,
+    /// Those of them that nobody wants any more: their workflow was called off.
+    pub unwanted: Vec<JobId>,
     /// Jobs to stop working on.
     pub lost: Vec<LostJob>,
     /// ms since the Unix epoch.
@@ -92,6 +94,7 @@ impl Engine {
         let directive = directive(operator.as_deref(), &jobs);
         Ok(Heartbeaten {
             directive: directive.to_owned(),
+            unwanted: jobs.iter().filter(|job| job.cancel_requested_at.is_some()).map(|job| job.id.clone()).collect(),
             extended: jobs.into_iter().map(|job| job.id).collect(),
             lost,
             server_time: now,

@@ -8,6 +8,8 @@ use crate::workflow::{Kind, StepState, WorkflowState, advance};
 
 /// Steps that end at once meet at their workflow's item: so often is one tried.
 const MAX_TRIES: u32 = 4 * MAX_RACES;
+/// A message comes back within this time, ms: SQS hides none for longer.
+const REDELIVERED_MS: i64 = 43_200_000;
 
 impl Engine {
     /// The job of a step has ended, and that is durable: its workflow moves on. Doing it twice does nothing, so the message that
@@ -45,6 +47,9 @@ impl Engine {
                     .filter(|at| workflow.steps[*at] == StepState::Started)
                     .filter(|at| definition.steps[*at].after.contains(&index))
                     .collect();
+                if workflow.state != WorkflowState::Running {
+                    return self.store.expire_parts(&workflow, now).await;
+                }
                 return self.start_steps(&workflow, &definition, &behind).await;
             };
             match self.store.replace_workflow(&workflow, &next, self.ids.nonce()).await? {
@@ -68,7 +73,10 @@ impl Engine {
     pub(super) async fn end_flat(&self, id: &JobId) -> Result<()> {
         let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
-        if workflow.state == WorkflowState::Cancelled {
+        let now = self.now_ms();
+        // Long over: a job that an operator has retried since changes nothing, and what its callbacks have done is done.
+        let over = workflow.ended_at.is_some_and(|at| now - at > REDELIVERED_MS);
+        if workflow.state == WorkflowState::Cancelled || over {
             return Ok(());
         }
         let shards = self.store.get_shards(id, workflow.shards).await?;
@@ -77,7 +85,6 @@ impl Engine {
         }
         let failed = shards.iter().any(|shard| !shard.failed.is_empty());
         let state = if failed { WorkflowState::Failed } else { WorkflowState::Completed };
-        let now = self.now_ms();
         self.store.end_workflow(id, state.as_str(), now).await?;
         if definition.kind == Kind::Batch {
             // It may have been called off in this moment.

@@ -29,7 +29,12 @@ impl Engine {
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
         tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow looked after");
         match workflow.state {
-            WorkflowState::Cancelled => return self.stop_steps(&workflow).await,
+            WorkflowState::Cancelled => {
+                self.stop_steps(&workflow).await?;
+                return self.store.expire_parts(&workflow, self.now_ms()).await;
+            }
+            // Its callbacks may not all have been made.
+            WorkflowState::Completed | WorkflowState::Failed if workflow.shards > 0 => return self.end_flat(id).await,
             WorkflowState::Completed | WorkflowState::Failed => return Ok(()),
             WorkflowState::Running => {}
         }
@@ -44,7 +49,8 @@ impl Engine {
         for job in jobs.iter().filter(|job| job.state.is_terminal()) {
             self.advance_workflow(job).await?;
         }
-        Ok(())
+        // The last end may be noted, and what follows from it not.
+        if workflow.shards > 0 { self.end_flat(id).await } else { Ok(()) }
     }
 
     /// Steps whose jobs have been made and not ended, as far as is noted.

@@ -5,7 +5,7 @@ use super::workflow_start::{jobs_of, started};
 use super::{Engine, MAX_RACES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
-use crate::job::{State, settle};
+use crate::job::{Job, State, settle};
 use crate::store::WorkflowWritten;
 use crate::workflow::{Shown, Workflow, WorkflowState, cancel};
 
@@ -23,6 +23,7 @@ impl Engine {
         let workflow = self.mark_cancelled(id, due).await?;
         let stopped = async {
             self.stop_steps(&workflow).await?;
+            self.store.expire_parts(&workflow, self.now_ms()).await?;
             self.store.leave_workflow(id, due).await
         };
         if let Err(error) = stopped.await {
@@ -53,19 +54,32 @@ impl Engine {
         Err(Error::new(ErrorCode::BackendUnavailable, "The workflow keeps changing; try again shortly."))
     }
 
-    /// Cancels the jobs of a cancelled workflow that nobody runs.
+    /// Has a tick look after the workflow of a job that is about to end without a message that would bring somebody back, should
+    /// this process die. Does nothing for other jobs.
+    ///
+    /// # Errors
+    /// The AWS error; it may be noted.
+    pub(super) async fn watch_workflow_of(&self, job: &Job) -> Result<()> {
+        match job.member_of.as_ref().filter(|_| job.state != State::Active) {
+            Some(member) => self.store.watch_workflow(&member.workflow, self.now_ms() + WATCH_MS).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Cancels the jobs of a cancelled workflow that nobody runs, and tells the workers of the others, with their next
+    /// heartbeat.
     ///
     /// # Errors
     /// The AWS error; some may be cancelled.
     pub(super) async fn stop_steps(&self, workflow: &Workflow) -> Result<()> {
         let now = self.now_ms();
         let jobs = self.store.get_jobs(&jobs_of(workflow, &started(workflow))).await?;
-        let waiting = jobs.iter().filter(|job| {
-            let state = settle(job, now).state;
-            !state.is_terminal() && state != State::Active
-        });
-        let each: Vec<_> = waiting
-            .map(|job| async {
+        let open = jobs.iter().filter(|job| !settle(job, now).state.is_terminal());
+        let each: Vec<_> = open
+            .map(|job| async move {
+                if settle(job, now).state == State::Active {
+                    return self.store.ask_to_cancel(&job.id, now).await;
+                }
                 match Box::pin(self.cancel(&job.id)).await {
                     Ok(_) => Ok(()),
                     // It has ended meanwhile, or been deleted.

@@ -172,6 +172,8 @@ pub struct Job {
 
     /// The step of a workflow that it is.
     pub member_of: Option<MemberOf>,
+    /// When its worker was asked to stop, because its workflow was called off.
+    pub cancel_requested_at: Option<i64>,
     /// Results of the steps before it, a JSON array (workflows section 7).
     pub parent_results: Option<Json>,
     /// The batch that it came with, until it is claimed: a job of a batch that is not committed is not there.
@@ -381,6 +383,7 @@ impl Serialize for Shown<'_> {
         put_some!("result", &job.result);
         put_some!("workflow_id", job.member_of.as_ref().map(|member| member.workflow.as_str()));
         put_some!("parent_results", &job.parent_results);
+        put_some!("cancel_requested_at", job.cancel_requested_at.map(format_ms));
         if let Some(lease) = &job.lease {
             put_some!("worker_id", &lease.worker);
             if self.lease {

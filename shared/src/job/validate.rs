@@ -197,6 +197,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         group,
         member_of: None,
         parent_results: None,
+        cancel_requested_at: None,
         batch: None,
         cron: None,
         waits_for: None,

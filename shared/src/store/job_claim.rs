@@ -44,7 +44,7 @@ impl Store {
             "SET #s = :active, n = n + :one, r = r + :one, sa = :now, lt = :token, vd = {length}, \
              lu = {length} + :now, xd = if_not_exists(tm, :none) + :now, rh = :receipt, ea = if_not_exists(du, ea)"
         );
-        let mut remove = "REMOVE du, dup, dus, nc, bt, lk".to_owned();
+        let mut remove = "REMOVE du, dup, dus, nc, bt, lk, cq".to_owned();
         let mut update = self.update(id);
         if let Some(worker) = &claim.worker {
             set.push_str(", lw = :worker");

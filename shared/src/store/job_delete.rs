@@ -17,14 +17,14 @@ use crate::job::{Job, State};
 pub enum Deleted {
     /// It is gone.
     Done,
-    /// It has not ended, or is a unique job, whose lock goes with it.
+    /// It has not ended, or is a unique job or a step of a workflow, of which more is to be done.
     Refused(Box<Job>),
     /// No such job.
     Missing,
 }
 
 impl Store {
-    /// Deletes a job that its item shows as ended and that is no unique job: one conditional delete.
+    /// Deletes a job that its item shows as ended, and that is no unique job and no step of a workflow: one conditional delete.
     ///
     /// The SDK does not retry this: a second try could not tell its own success from somebody else's.
     ///
@@ -37,7 +37,9 @@ impl Store {
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(keys::job(id)))
-            .condition_expression("#s IN (:completed, :cancelled, :discarded) AND attribute_not_exists(uk)")
+            .condition_expression(
+                "#s IN (:completed, :cancelled, :discarded) AND attribute_not_exists(uk) AND attribute_not_exists(wo)",
+            )
             .expression_attribute_names("#s", "s")
             .expression_attribute_values(":completed", s(State::Completed.as_str()))
             .expression_attribute_values(":cancelled", s(State::Cancelled.as_str()))

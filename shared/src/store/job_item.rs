@@ -12,7 +12,7 @@
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
-//! | `wo` `pr` | step of a workflow, results of those before | | | |
+//! | `wo` `pr` | step of a workflow, results of those before | | `cq` | asked to stop, ms |
 //! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` | listing index | | `dup` `dus` | due index |
@@ -101,6 +101,7 @@ impl Store {
         }
         put("wo", job.member_of.as_ref().map(|member| s(member.to_string())));
         put("pr", json(&job.parent_results));
+        put("cq", job.cancel_requested_at.map(n));
         put("bt", job.batch.as_ref().map(|id| s(id.as_str())));
         put("gr", job.group.as_ref().map(s));
         put("wf", job.waits_for.as_ref().map(|id| s(id.as_str())));
@@ -137,10 +138,11 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let revision = number("r").and_then(|r| u64::try_from(r).ok()).ok_or_else(|| broken("r"))?;
     let attempt = number("n").and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
     let nonce = item.get("nc").and_then(|v| v.as_n().ok()?.parse().ok());
-    let numbers =
-        ["ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe"]
-            .map(number);
-    let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe] = numbers;
+    let numbers = [
+        "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe", "cq",
+    ]
+    .map(number);
+    let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe, cq] = numbers;
     let in_due_index = item.contains_key("dup");
     let dead_letter = item.contains_key("dlp");
     let tier = get_n(&item, "rt").unwrap_or(0);
@@ -234,6 +236,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         waits_for,
         batch,
         member_of,
+        cancel_requested_at: cq,
         parent_results: text("pr").map(raw).transpose()?,
         successor: text("nb"),
         id,

@@ -24,6 +24,7 @@ mod job_claim;
 mod job_complete;
 mod job_delete;
 mod job_extend;
+mod job_flag;
 mod job_get;
 mod job_item;
 mod job_put;

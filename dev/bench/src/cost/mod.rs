@@ -6,6 +6,7 @@ mod meter;
 mod operations;
 mod table;
 mod tally;
+mod workflows;
 
 use serde::Serialize;
 use serde_json::json;

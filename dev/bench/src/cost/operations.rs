@@ -84,6 +84,12 @@ operations! {
     AckLimited => "ack_limited",
     QueueStats => "queue_stats",
     Pause => "pause",
+    WorkflowCreateChain => "workflow_create_chain",
+    WorkflowCreateGroup => "workflow_create_group",
+    WorkflowCreateBatch => "workflow_create_batch",
+    WorkflowChainStep => "workflow_chain_step",
+    WorkflowGroupMember => "workflow_group_member",
+    WorkflowBatchLast => "workflow_batch_last",
     Cycle => "cycle",
 }
 
@@ -106,6 +112,9 @@ impl Operation {
                 | Self::CronSkip
                 | Self::FetchIdleTiers
                 | Self::EnqueueBatch
+                | Self::WorkflowCreateChain
+                | Self::WorkflowCreateGroup
+                | Self::WorkflowCreateBatch
         )
     }
 
@@ -163,6 +172,11 @@ impl Operation {
             Self::AckLimited => self.ack_limited(meter).await,
             Self::QueueStats => self.queue_stats(meter).await,
             Self::Pause => self.pause(meter).await,
+            Self::WorkflowCreateChain | Self::WorkflowCreateGroup | Self::WorkflowCreateBatch => {
+                self.workflow_create(meter).await
+            }
+            Self::WorkflowChainStep => self.workflow_chain_step(meter).await,
+            Self::WorkflowGroupMember | Self::WorkflowBatchLast => self.workflow_member(meter).await,
             Self::Cycle => self.cycle(meter).await,
         }
     }

@@ -1,0 +1,69 @@
+//! `/ojs/v1/workflows` (HTTP binding section 14).
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use ojs_core::job::format_ms;
+use ojs_core::workflow::Shown;
+use ojs_core::{Error, JobId};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::body::JsonBody;
+use crate::jobs::path_id;
+use crate::page;
+use crate::path::PathId;
+use crate::problem::Problem;
+use crate::query::Params;
+use crate::reply;
+use crate::router::Api;
+
+const KIND: &str = "workflows";
+
+/// `{"workflow": {...}}`
+#[derive(Serialize)]
+struct WorkflowReply<'a> {
+    workflow: &'a Shown,
+}
+
+pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
+    let shown = api.engine.create_workflow(request).await?;
+    let mut response = reply::json(StatusCode::CREATED, &WorkflowReply { workflow: &shown });
+    if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/workflows/{}", shown.workflow.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub(crate) async fn show(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
+    let shown = api.engine.get_workflow(&path_id("workflow", &id)?).await?;
+    Ok(reply::ok(&WorkflowReply { workflow: &shown }))
+}
+
+pub(crate) async fn cancel(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
+    let shown = api.engine.cancel_workflow(&path_id("workflow", &id)?).await?;
+    Ok(reply::ok(&WorkflowReply { workflow: &shown }))
+}
+
+pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
+    let limit = page::limit(&params)?;
+    let after: Option<String> = page::place(KIND, &params)?;
+    let after = match after {
+        Some(id) => Some(JobId::parse(&id).ok_or_else(|| Error::field("cursor", "is not one of ours"))?),
+        None => None,
+    };
+    let page = api.engine.list_workflows(after.as_ref(), limit).await?;
+    let workflows: Vec<Value> = page
+        .workflows
+        .iter()
+        .map(|workflow| {
+            json!({
+                "id": workflow.id.as_str(), "type": workflow.kind.as_str(), "name": workflow.name,
+                "state": workflow.state.as_str(), "steps_total": workflow.steps.len(),
+                "created_at": format_ms(workflow.created_at), "ended_at": workflow.ended_at.map(format_ms),
+            })
+        })
+        .collect();
+    let next = page.next.and_then(|id| page::cursor(KIND, &id.as_str()));
+    Ok(reply::ok(&json!({"workflows": workflows, "pagination": page::pagination(limit, next)})))
+}

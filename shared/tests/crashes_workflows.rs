@@ -1,0 +1,203 @@
+//! Workflows, with each AWS call failing in each way there is: no step is lost, none is run twice, and the workflow ends once.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "crash/harness.rs"]
+#[allow(dead_code)] // not all of it is for workflows
+mod harness;
+
+use harness::{Scenario, enumerate};
+use ojs_core::engine::{Ack, Fetch, Nack};
+use ojs_core::job::{Failure, Holder, Job, State};
+use ojs_core::json::{Fields, raw};
+use ojs_core::workflow::{WorkflowState, job_id};
+use ojs_core::{Error, ErrorCode, JobId};
+use ojs_testkit::fields;
+use serde_json::{Value, json};
+
+fn failed_well(error: &Error) {
+    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
+    assert!(expected && error.retry_after_s.is_some(), "{error}");
+}
+
+fn step(s: &Scenario<'_>, kind: &str) -> Value {
+    json!({"type": kind, "args": [], "options": {"queue": s.queue, "retry": {"max_attempts": 1}}})
+}
+
+/// A chain, or a batch whose callback follows: three jobs, one of them last.
+fn workflow(s: &Scenario<'_>, kind: &str) -> Fields {
+    fields(&match kind {
+        "chain" => json!({"type": "chain", "steps": [step(s, "a"), step(s, "b"), step(s, "last")]}),
+        _ => json!({
+            "type": "batch", "jobs": [step(s, "a"), step(s, "b")], "callbacks": {"on_complete": step(s, "last")},
+        }),
+    })
+}
+
+fn fetch(s: &Scenario<'_>) -> Fetch {
+    Fetch { queues: vec![s.queue.clone()], count: 1, worker_id: Some("w".into()), visibility_ms: Some(30_000) }
+}
+
+fn token(job: &Job) -> Holder {
+    Holder { worker: None, token: job.lease.as_ref().map(|lease| lease.token.clone()) }
+}
+
+/// All jobs of the scenario's queue.
+async fn jobs(s: &Scenario<'_>) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for id in s.stack.engine.store().newest_jobs(&s.queue, 20).await.unwrap() {
+        jobs.push(s.stack.get(&id).await);
+    }
+    jobs
+}
+
+/// Whatever happened, the workflow ends so, and each step was run at most once.
+async fn ends(s: &Scenario<'_>, id: &JobId, state: WorkflowState, made: usize) {
+    s.drain().await;
+    let end = s.stack.engine.get_workflow(id).await.unwrap();
+    assert_eq!(end.workflow.state, state);
+    let jobs = jobs(s).await;
+    assert_eq!(jobs.len(), made, "{:?}", jobs.iter().map(|job| (&job.job_type, job.state)).collect::<Vec<_>>());
+    assert!(jobs.iter().all(|job| job.state.is_terminal() && job.attempt <= 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creating() {
+    for kind in ["chain", "batch"] {
+        enumerate(async |s| {
+            let made = Box::pin(s.engine.create_workflow(workflow(&s, kind))).await;
+            s.calm();
+            match made {
+                Ok(shown) => ends(&s, &shown.workflow.id, WorkflowState::Completed, 3).await,
+                Err(error) => {
+                    // Nobody was told of it: there is none, or it runs as a whole.
+                    failed_well(&error);
+                    s.drain().await;
+                    let jobs = jobs(&s).await;
+                    assert!(jobs.is_empty() || jobs.len() == 3, "{} jobs", jobs.len());
+                    assert!(jobs.iter().all(|job| job.state == State::Completed));
+                }
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_completes() {
+    for kind in ["chain", "batch"] {
+        enumerate(async |s| {
+            let id = s.stack.engine.create_workflow(workflow(&s, kind)).await.unwrap().workflow.id;
+            // The one before the last: what follows is a step of a chain, or the callbacks.
+            let first = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
+            s.stack.engine.ack(Ack { id: first.id.clone(), holder: token(&first), result: None }).await.unwrap();
+            let job = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
+            s.claims(std::slice::from_ref(&job));
+            let acked = Box::pin(s.engine.ack(Ack { id: job.id.clone(), holder: token(&job), result: None })).await;
+            s.calm();
+            if let Err(error) = acked {
+                failed_well(&error);
+                s.drain().await;
+                // What was not answered was done, or the lease lapsed and that was its only attempt.
+                let completed = s.stack.get(&job.id).await.state == State::Completed;
+                let (state, made) = match (completed, kind) {
+                    (true, _) => (WorkflowState::Completed, 3),
+                    (false, "chain") => (WorkflowState::Failed, 2),
+                    (false, _) => (WorkflowState::Failed, 3),
+                };
+                return ends(&s, &id, state, made).await;
+            }
+            ends(&s, &id, WorkflowState::Completed, 3).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_fails() {
+    for kind in ["chain", "batch"] {
+        enumerate(async |s| {
+            let id = s.stack.engine.create_workflow(workflow(&s, kind)).await.unwrap().workflow.id;
+            let job = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
+            s.claims(std::slice::from_ref(&job));
+            let failure = Failure::parse(&raw(r#"{"code":"x"}"#).unwrap()).unwrap();
+            let nack = Nack { id: job.id.clone(), holder: token(&job), failure: Some(failure), requeue: false };
+            let answer = Box::pin(s.engine.nack(nack)).await;
+            s.calm();
+            if let Err(error) = answer {
+                failed_well(&error);
+            }
+            ends(&s, &id, WorkflowState::Failed, if kind == "chain" { 1 } else { 3 }).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_far_off_is_cancelled() {
+    enumerate(async |s| {
+        let mut far = step(&s, "far");
+        far["options"]["scheduled_at"] = json!("+P1D");
+        let chain = json!({"type": "chain", "steps": [far, step(&s, "never")]});
+        let workflow = s.stack.engine.create_workflow(fields(&chain)).await.unwrap().workflow;
+        let job = job_id(&workflow.id, workflow.created_at, 0);
+        let cancelled = Box::pin(s.engine.cancel(&job)).await;
+        s.calm();
+        if let Err(error) = cancelled {
+            failed_well(&error);
+            match s.stack.engine.cancel(&job).await {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.code, ErrorCode::Conflict, "{error}"),
+            }
+        }
+        ends(&s, &workflow.id, WorkflowState::Failed, 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_job_of_a_batch_is_cancelled_far_off() {
+    enumerate(async |s| {
+        let mut far = step(&s, "far");
+        far["options"]["scheduled_at"] = json!("+P1D");
+        let batch = json!({"type": "batch", "jobs": [far], "callbacks": {"on_failure": step(&s, "last")}});
+        let workflow = s.stack.engine.create_workflow(fields(&batch)).await.unwrap().workflow;
+        let job = job_id(&workflow.id, workflow.created_at, 0);
+        let cancelled = Box::pin(s.engine.cancel(&job)).await;
+        s.calm();
+        if let Err(error) = cancelled {
+            failed_well(&error);
+            match s.stack.engine.cancel(&job).await {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.code, ErrorCode::Conflict, "{error}"),
+            }
+        }
+        ends(&s, &workflow.id, WorkflowState::Failed, 2).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling() {
+    for kind in ["chain", "batch"] {
+        enumerate(async |s| {
+            let id = s.stack.engine.create_workflow(workflow(&s, kind)).await.unwrap().workflow.id;
+            let cancelled = Box::pin(s.engine.cancel_workflow(&id)).await;
+            s.calm();
+            if let Err(error) = cancelled {
+                failed_well(&error);
+                match s.stack.engine.cancel_workflow(&id).await {
+                    Ok(_) => {}
+                    Err(error) => assert_eq!(error.code, ErrorCode::Conflict, "{error}"),
+                }
+            }
+            // A worker may have been faster than what a tick had to finish.
+            s.drain().await;
+            let end = s.stack.engine.get_workflow(&id).await.unwrap();
+            assert_eq!(end.workflow.state, WorkflowState::Cancelled);
+            let jobs = jobs(&s).await;
+            assert_eq!(jobs.len(), if kind == "chain" { 1 } else { 2 });
+            assert!(jobs.iter().all(|job| job.state.is_terminal()), "{jobs:?}");
+        })
+        .await;
+    }
+}
