@@ -8,6 +8,7 @@ use ojs_core::engine::{Enqueued, Fetch, TickBudget};
 use ojs_core::job::{Job, State};
 use ojs_core::{ErrorCode, JobId, Result};
 use ojs_testkit::{TestStack, fields};
+use ojs_wire::{Fault, Plan, Then};
 use serde_json::{Value, json};
 
 fn job(options: Value) -> Value {
@@ -169,6 +170,13 @@ async fn unique_jobs_of_a_batch_find_what_is_there() {
 /// The process of a batch dies at every call it makes; a minute later a tick has decided, one way or the other.
 #[tokio::test]
 async fn a_batch_whose_process_dies_is_there_as_a_whole_or_not_at_all() {
+    // With the last call done, and not.
+    for fault in [Fault::LostAnswer, Fault::NotSent] {
+        dies(fault).await;
+    }
+}
+
+async fn dies(fault: Fault) {
     let stack = TestStack::start().await;
     let held =
         stack.engine.enqueue(fields(&json!({"type": "r", "args": [], "options": {"unique": {}}}))).await.unwrap();
@@ -178,7 +186,7 @@ async fn a_batch_whose_process_dies_is_there_as_a_whole_or_not_at_all() {
         let old = json!({"type": "r", "args": [], "options": {"unique": {"on_conflict": "replace"}}});
         let old = stack.engine.enqueue(fields(&old)).await.unwrap().job;
         let (engine, wire) = stack.instance(1).await;
-        wire.disturb(ojs_wire::Plan { at, fault: ojs_wire::Fault::LostAnswer, then: ojs_wire::Then::Dead });
+        wire.disturb(Plan { at, fault, then: Then::Dead });
         let mut jobs: Vec<_> = (0..30).map(|i| job(json!({"priority": i % 2}))).collect();
         jobs.push(json!({"type": "u", "args": [], "options": {"unique": {}}}));
         jobs.push(json!({"type": "r", "args": [], "options": {"unique": {"on_conflict": "replace"}}}));
@@ -190,12 +198,12 @@ async fn a_batch_whose_process_dies_is_there_as_a_whole_or_not_at_all() {
         for id in ids(&stack).await.difference(&before) {
             seen.extend(stack.engine.get(id).await.ok().filter(|job| !job.state.is_terminal()));
         }
-        assert!(seen.len() == 32 || seen.is_empty(), "call {at}: {} are seen", seen.len());
-        assert!(answer.is_err() || seen.len() == 32, "call {at}");
+        assert!(seen.len() == 32 || seen.is_empty(), "{fault:?} at call {at}: {} are seen", seen.len());
+        assert!(answer.is_err() || seen.len() == 32, "{fault:?} at call {at}");
         let replaced = stack.get(&old.id).await.state == State::Cancelled;
-        assert_eq!(replaced, seen.len() == 32, "call {at}");
+        assert_eq!(replaced, seen.len() == 32, "{fault:?} at call {at}");
         let fetched = stack.fetch("early", 100).await;
-        assert!(fetched.len() <= seen.len() + 1, "call {at}: {} fetched", fetched.len());
+        assert!(fetched.len() <= seen.len() + 1, "{fault:?} at call {at}: {} fetched", fetched.len());
         stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
         stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
         let mut done = BTreeSet::new();
@@ -208,14 +216,14 @@ async fn a_batch_whose_process_dies_is_there_as_a_whole_or_not_at_all() {
         }
         let new: BTreeSet<_> = ids(&stack).await.difference(&before).cloned().collect();
         let wanted = if replaced { new.clone() } else { BTreeSet::from([old.id.clone()]) };
-        assert_eq!(done, wanted, "call {at}");
-        assert_eq!(new.len(), if replaced { 32 } else { 0 }, "call {at}");
+        assert_eq!(done, wanted, "{fault:?} at call {at}");
+        assert_eq!(new.len(), if replaced { 32 } else { 0 }, "{fault:?} at call {at}");
         // The request may only have hung: what it writes late is dropped with the mark.
         stack.clock.advance_ms(u64::try_from(ABORTED_MS).unwrap());
         stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
         for shard in 0..stack.engine.store().due_shards() {
             let page = stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap();
-            assert!(page.jobs.is_empty() && page.batches.is_empty(), "call {at}: {page:?}");
+            assert!(page.jobs.is_empty() && page.batches.is_empty(), "{fault:?} at call {at}: {page:?}");
         }
         if !died {
             assert!(answer.is_ok());
@@ -235,7 +243,7 @@ async fn a_unique_job_of_a_batch_under_way_makes_others_wait() {
     // After the locks, before the commit.
     let mut at = 0;
     loop {
-        wire.disturb(ojs_wire::Plan { at, fault: ojs_wire::Fault::NotSent, then: ojs_wire::Then::Dead });
+        wire.disturb(Plan { at, fault: Fault::NotSent, then: Then::Dead });
         let answer = engine.enqueue_batch(fields(&json!({"jobs": [unique, by_client, job(json!({}))]}))).await;
         assert!(answer.is_err());
         let key = ojs_core::job::parse_enqueue(fields(&unique), 0, stack.engine.ids()).unwrap().job.unique_key.unwrap();

@@ -46,7 +46,7 @@ async fn serve(
     let clients = Clients::connect(&settings, ConnectOptions::default()).await;
     let engine = &Engine::new(clients, settings, Arc::new(SystemClock));
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        let answer = tick(engine, engine.tick_budget(LONGEST)).await?;
+        let answer = Box::pin(tick(engine, engine.tick_budget(LONGEST))).await?;
         tracing::info!(function = name, %answer, "tick");
         return Ok(());
     }
@@ -56,7 +56,8 @@ async fn serve(
         // When the tick was meant is only logged: what is due is asked of the table and the clock, so that late, repeated
         // and missing events make no difference.
         let (event_id, late_ms) = (event.payload.id(), event.payload.late_ms(engine.now_ms()));
-        let answer = tick(engine, engine.tick_budget(left.saturating_sub(MARGIN).min(LONGEST))).await?;
+        let budget = engine.tick_budget(left.saturating_sub(MARGIN).min(LONGEST));
+        let answer = Box::pin(tick(engine, budget)).await?;
         tracing::info!(function = name, event_id, late_ms, %answer, "tick");
         Ok(answer)
     };

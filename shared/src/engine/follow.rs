@@ -39,7 +39,7 @@ impl Engine {
         let delete = async {
             self.release_slots(ended).await;
             // So does its workflow, and the message brings somebody who sees to it until it has.
-            if let Err(error) = Box::pin(self.advance_workflow(ended)).await {
+            if let Err(error) = self.advance_workflow(ended).await {
                 tracing::warn!(job_id = %ended.id, %error, "workflow not moved on; the message is kept for it");
                 self.hide(ended, receipt, 1).await;
                 return;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use futures::FutureExt;
 use futures::future::{join, join_all};
 use futures::stream::{self, StreamExt};
 
@@ -96,8 +97,9 @@ impl Engine {
             match read {
                 Ok(Some(page)) => {
                     left -= (page.jobs.len() + page.batches.len() + page.workflows.len()).min(left);
-                    self.look_after_batches(&page.batches, tick).await;
-                    self.look_after_workflows(&page.workflows, tick).await;
+                    // Boxed: they are deep, and hardly ever there.
+                    self.look_after_batches(&page.batches, tick).boxed().await;
+                    self.look_after_workflows(&page.workflows, tick).boxed().await;
                     entries = page.jobs;
                     next = page.next.map(Some);
                 }

@@ -1,3 +1,6 @@
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use super::workflow_start::step_of;
 use super::{Engine, MAX_RACES};
 use crate::error::{Error, ErrorCode, Result};
@@ -17,7 +20,12 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; some of it may be done.
-    pub(super) async fn advance_workflow(&self, ended: &Job) -> Result<()> {
+    pub(super) fn advance_workflow<'a>(&'a self, ended: &'a Job) -> BoxFuture<'a, Result<()>> {
+        // What follows an end may end more: the type must not contain itself.
+        self.advance(ended).boxed()
+    }
+
+    async fn advance(&self, ended: &Job) -> Result<()> {
         let Some(member) = &ended.member_of else { return Ok(()) };
         let completed = ended.state == State::Completed;
         match member.shards {

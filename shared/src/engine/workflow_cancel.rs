@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 
 use super::workflow_create::WATCH_MS;
@@ -80,7 +81,7 @@ impl Engine {
                 if settle(job, now).state == State::Active {
                     return self.store.ask_to_cancel(&job.id, now).await;
                 }
-                match Box::pin(self.cancel(&job.id)).await {
+                match self.cancel(&job.id).boxed().await {
                     Ok(_) => Ok(()),
                     // It has ended meanwhile, or been deleted.
                     Err(error) if matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound) => Ok(()),

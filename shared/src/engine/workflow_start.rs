@@ -61,7 +61,7 @@ impl Engine {
         self.send_all(&messages).await.into_iter().collect::<Result<()>>()?;
         for job in jobs.iter().filter(|job| job.state.is_terminal()) {
             // Over before anybody could run it: what follows from that does so now.
-            Box::pin(self.advance_workflow(job)).await?;
+            self.advance_workflow(job).await?;
             self.ended(job, None).await;
         }
         Ok(())
