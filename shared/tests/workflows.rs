@@ -239,6 +239,85 @@ async fn a_cancelled_workflow_starts_nothing_and_lets_run_what_runs() {
 }
 
 #[tokio::test]
+async fn what_runs_in_a_cancelled_workflow_does_not_run_again() {
+    let stack = TestStack::start().await;
+    for end in ["retry", "requeue", "lapse"] {
+        let group = json!({"type": "group", "jobs": [step("a", json!({"retry": {"jitter": false}}))]});
+        let id = create(&stack, &group).await.workflow.id;
+        let running = next(&stack).await;
+        stack.engine.cancel_workflow(&id).await.unwrap();
+        let failure = Failure::parse(&raw(r#"{"code":"x"}"#).unwrap()).unwrap();
+        let nack = Nack { id: running.id.clone(), holder: Holder::default(), failure: Some(failure), requeue: false };
+        match end {
+            "retry" => drop(stack.engine.nack(nack).await.unwrap()),
+            "requeue" => drop(stack.engine.nack(Nack { failure: None, requeue: true, ..nack }).await.unwrap()),
+            _ => {}
+        }
+        for _ in 0..5 {
+            stack.clock.advance_ms(31_000);
+            assert_eq!(stack.fetch("w", 10).await.len(), 0, "{end}");
+        }
+        assert_eq!(stack.get(&running.id).await.state, State::Cancelled, "{end}");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_afterwards_is_not_run_again() {
+    let stack = TestStack::start().await;
+    let callbacks = json!({"on_complete": step("cb", json!({}))});
+    let batch = json!({"type": "batch", "jobs": [step("a", json!({})), step("b", json!({}))], "callbacks": callbacks});
+    let workflow = create(&stack, &batch).await.workflow;
+    for _ in 0..3 {
+        done(&stack, &next(&stack).await, Value::Null).await;
+    }
+    for index in [2, 0, 1] {
+        stack.engine.delete_job(&job_id(&workflow.id, workflow.created_at, index)).await.unwrap();
+    }
+    for _ in 0..3 {
+        stack.clock.advance_ms(61_000);
+        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        assert_eq!(stack.fetch("w", 10).await.len(), 0);
+    }
+    assert_eq!(shown(&stack, &workflow.id).await["state"], "completed");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_step_that_runs_beyond_its_expiry_is_not_taken_for_expired() {
+    let stack = TestStack::start().await;
+    let at = ojs_core::job::format_ms(stack.engine.now_ms() + 20_000);
+    let chain = json!({"type": "chain", "steps": [step("a", json!({})), step("b", json!({"expires_at": at}))]});
+    let id = create(&stack, &chain).await.workflow.id;
+    let first = next(&stack).await;
+    let message = ojs_core::transport::JobRef::to(&first);
+    done(&stack, &first, Value::Null).await;
+    let second = next(&stack).await;
+    stack.clock.advance_ms(25_000);
+    // The first one's message once more.
+    stack.engine.send(&message, 0).await.unwrap();
+    assert_eq!(stack.fetch("w", 10).await.len(), 0);
+    assert_eq!(shown(&stack, &id).await["state"], "running");
+    done(&stack, &second, Value::Null).await;
+    assert_eq!(shown(&stack, &id).await["state"], "completed");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_that_has_no_room_is_not_passed_on_and_the_chain_goes_on() {
+    let stack = TestStack::start().await;
+    let mut second = step("b", json!({}));
+    second["args"] = json!(["x".repeat(250_000)]);
+    let chain = json!({"type": "chain", "steps": [step("a", json!({})), second]});
+    create(&stack, &chain).await;
+    done(&stack, &next(&stack).await, json!("y".repeat(90_000))).await;
+    let job = next(&stack).await;
+    assert_eq!(job.parent_results.as_ref().unwrap().get(), "[null]");
+    done(&stack, &job, json!("z".repeat(60_000))).await;
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn workflows_are_listed_newest_first() {
     let stack = TestStack::start().await;
     let mut wanted = Vec::new();

@@ -137,6 +137,9 @@ impl Engine {
             {
                 self.ended(&ended, None).await;
             }
+            // With the message goes who would see to what its end has left undone.
+            self.advance_workflow(&job).await?;
+            self.release(&job).await?;
             return Ok(Fate::Drop("its job has ended"));
         }
         if job.queue != message.line.queue {

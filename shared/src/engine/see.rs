@@ -285,7 +285,8 @@ impl Sight<'_> {
                     self.delete(&message).await
                 };
             }
-            if stored.in_due_index && self.is_young(&message) {
+            let now = engine.now_ms();
+            if settle(&stored, now).in_due_index && self.is_young(&message) {
                 // Whoever takes it out of the index sends the message first, which this may be.
                 return self.put_back(&message, PUT_BACK_S).await;
             }
@@ -297,7 +298,22 @@ impl Sight<'_> {
                     Visibility::Never => return self.orphan(&message).await,
                 }
             }
-            let now = engine.now_ms();
+            if stored.cancel_requested_at.is_some()
+                && let Ok(change) = step(&stored, Event::Cancel, now)
+                && change.from != State::Active
+            {
+                // Its workflow was called off while it ran, and nobody runs it any more.
+                match engine.replace(&stored, &change.job).await? {
+                    Updated::Done(job) => {
+                        engine.ended(&job, Some(&message.receipt())).await;
+                        return Ok(Seen::Gone);
+                    }
+                    Updated::Refused(newer) => stored = *newer,
+                    Updated::Missing => return self.orphan(&message).await,
+                    Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
+                }
+                continue;
+            }
             let mut waiting = Cow::Borrowed(&stored);
             if let Some(on) = stored.waits_for.as_ref().filter(|_| settle(&stored, now).state == State::Available) {
                 if let Some(rest_s) = self.rest_behind(on, now).await? {
@@ -480,12 +496,13 @@ impl Sight<'_> {
                 _ => return self.put_back(message, PUT_BACK_S).await,
             }
         }
+        // Who ended it may have died before its workflow moved on.
+        engine.advance_workflow(&ended).await?;
         // A retry sends the message first: this one may be its.
         if ended.state == State::Discarded && self.is_young(message) {
             return self.put_back(message, PUT_BACK_S).await;
         }
-        // Who ended it may have died before its workflow moved on, or it released the lock.
-        engine.advance_workflow(&ended).await?;
+        // Who ended it may have died before it released the lock.
         engine.release(&ended).await?;
         engine.release_slots(&ended).await;
         self.delete(message).await

@@ -11,8 +11,6 @@ use crate::workflow::{Kind, StepState, WorkflowState, advance};
 
 /// Steps that end at once meet at their workflow's item: so often is one tried.
 const MAX_TRIES: u32 = 4 * MAX_RACES;
-/// A message comes back within this time, ms: SQS hides none for longer.
-const REDELIVERED_MS: i64 = 43_200_000;
 
 impl Engine {
     /// The job of a step has ended, and that is durable: its workflow moves on. Doing it twice does nothing, so the message that
@@ -81,12 +79,13 @@ impl Engine {
     pub(super) async fn end_flat(&self, id: &JobId) -> Result<()> {
         let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
-        let now = self.now_ms();
-        // Long over: a job that an operator has retried since changes nothing, and what its callbacks have done is done.
-        let over = workflow.ended_at.is_some_and(|at| now - at > REDELIVERED_MS);
+        // Once it has ended and its callbacks are made, neither a late message nor a deletion makes them again.
+        let over =
+            workflow.state != WorkflowState::Running && (workflow.called_back || definition.callbacks.is_empty());
         if workflow.state == WorkflowState::Cancelled || over {
             return Ok(());
         }
+        let now = self.now_ms();
         let shards = self.store.get_shards(id, workflow.shards).await?;
         if shards.iter().any(|shard| !shard.open.is_empty()) {
             return Ok(());
@@ -101,6 +100,7 @@ impl Engine {
             let callbacks: Vec<usize> = callbacks.map(|(at, _)| definition.steps.len() + at).collect();
             if ended {
                 self.start_steps(&workflow, &definition, &callbacks).await?;
+                self.store.note_called_back(id).await?;
             }
         }
         tracing::info!(workflow_id = %id, state = state.as_str(), "workflow ended");

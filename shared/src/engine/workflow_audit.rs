@@ -30,7 +30,7 @@ impl Engine {
         tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow looked after");
         match workflow.state {
             WorkflowState::Cancelled => {
-                self.stop_steps(&workflow).await?;
+                self.stop_steps(&workflow).await.map(|_| ())?;
                 return self.store.expire_parts(&workflow, self.now_ms()).await;
             }
             // Its callbacks may not all have been made.
@@ -39,13 +39,24 @@ impl Engine {
             WorkflowState::Running => {}
         }
         if workflow.creating {
-            self.start_workflow(&workflow, &definition).await?;
+            self.put_shards(&workflow).await?;
         }
         let open = self.open_steps(&workflow).await?;
         let jobs = self.store.get_jobs(&jobs_of(&workflow, &open)).await?;
         let made = |step: &usize| jobs.iter().any(|job| job.member_of.as_ref().is_some_and(|m| m.index == *step));
-        let lost: Vec<usize> = open.iter().filter(|step| !made(step)).copied().collect();
+        let mut lost: Vec<usize> = open.iter().filter(|step| !made(step)).copied().collect();
+        if !lost.is_empty() {
+            // One that has ended and been deleted since is not to be run again.
+            let Some(newer) = self.store.get_workflow(id).await? else { return Ok(()) };
+            let still = self.open_steps(&newer).await?;
+            lost.retain(|step| still.contains(step));
+        }
         self.start_steps(&workflow, &definition, &lost).await?;
+        if workflow.creating {
+            // The message may not have been sent.
+            let waiting: Vec<_> = jobs.iter().filter(|job| job.attempt == 0).collect();
+            self.send_waiting(&waiting).await?;
+        }
         for job in jobs.iter().filter(|job| job.state.is_terminal()) {
             self.advance_workflow(job).await?;
         }
@@ -54,11 +65,14 @@ impl Engine {
     }
 
     /// Steps whose jobs have been made and not ended, as far as is noted.
-    async fn open_steps(&self, workflow: &Workflow) -> Result<Vec<usize>> {
+    pub(super) async fn open_steps(&self, workflow: &Workflow) -> Result<Vec<usize>> {
         if workflow.shards == 0 {
             return Ok(started(workflow));
         }
-        let shards: Vec<Shard> = self.store.get_shards(&workflow.id, workflow.shards).await?;
-        Ok(shards.into_iter().flat_map(|shard| shard.open).collect())
+        let shards: Vec<Option<Shard>> = self.store.find_shards(&workflow.id, workflow.shards).await?;
+        let steps = |at: usize| (at..workflow.steps.len()).step_by(workflow.shards).collect::<Vec<_>>();
+        // Of one that is not made yet, all are open.
+        let open = shards.into_iter().enumerate().flat_map(|(at, shard)| shard.map_or_else(|| steps(at), |s| s.open));
+        Ok(open.collect())
     }
 }

@@ -2,7 +2,7 @@ use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 
 use super::workflow_create::WATCH_MS;
-use super::workflow_start::{jobs_of, started};
+use super::workflow_start::jobs_of;
 use super::{Engine, MAX_RACES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
@@ -23,9 +23,9 @@ impl Engine {
         let due = self.now_ms() + WATCH_MS;
         let workflow = self.mark_cancelled(id, due).await?;
         let stopped = async {
-            self.stop_steps(&workflow).await?;
+            let all_there = self.stop_steps(&workflow).await?;
             self.store.expire_parts(&workflow, self.now_ms()).await?;
-            self.store.leave_workflow(id, due).await
+            if all_there { self.store.leave_workflow(id, due).await } else { Ok(()) }
         };
         if let Err(error) = stopped.await {
             tracing::warn!(workflow_id = %id, %error, "jobs of a cancelled workflow are left; a tick goes on");
@@ -40,7 +40,7 @@ impl Engine {
             let workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
             let Some(mut next) = cancel(&workflow, now) else { return Err(ended(&workflow)) };
             if workflow.kind.is_flat() {
-                self.store.watch_workflow(id, due).await?;
+                self.store.watch_workflow(id, due, now).await?;
                 self.store.end_workflow(id, WorkflowState::Cancelled.as_str(), now).await?;
                 let read = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
                 return if read.state == WorkflowState::Cancelled { Ok(read) } else { Err(ended(&read)) };
@@ -62,24 +62,36 @@ impl Engine {
     /// The AWS error; it may be noted.
     pub(super) async fn watch_workflow_of(&self, job: &Job) -> Result<()> {
         match job.member_of.as_ref().filter(|_| job.state != State::Active) {
-            Some(member) => self.store.watch_workflow(&member.workflow, self.now_ms() + WATCH_MS).await,
+            Some(member) => {
+                let now = self.now_ms();
+                self.store.watch_workflow(&member.workflow, now + WATCH_MS, now).await
+            }
             None => Ok(()),
         }
     }
 
     /// Cancels the jobs of a cancelled workflow that nobody runs, and tells the workers of the others, with their next
-    /// heartbeat.
+    /// heartbeat. `false` when a step has started whose job is not there yet: whoever makes it may have to be looked after.
     ///
     /// # Errors
     /// The AWS error; some may be cancelled.
-    pub(super) async fn stop_steps(&self, workflow: &Workflow) -> Result<()> {
+    pub(super) async fn stop_steps(&self, workflow: &Workflow) -> Result<bool> {
         let now = self.now_ms();
-        let jobs = self.store.get_jobs(&jobs_of(workflow, &started(workflow))).await?;
-        let open = jobs.iter().filter(|job| !settle(job, now).state.is_terminal());
-        let each: Vec<_> = open
+        let open = self.open_steps(workflow).await?;
+        let jobs = self.store.get_jobs(&jobs_of(workflow, &open)).await?;
+        let all_there = jobs.len() == open.len();
+        let live: Vec<&Job> = jobs.iter().filter(|job| !settle(job, now).state.is_terminal()).collect();
+        self.stop_jobs(&live, now).await?;
+        Ok(all_there)
+    }
+
+    /// The same for jobs at hand.
+    pub(super) async fn stop_jobs(&self, jobs: &[&Job], now: i64) -> Result<()> {
+        let each: Vec<_> = jobs
+            .iter()
             .map(|job| async move {
-                if settle(job, now).state == State::Active {
-                    return self.store.ask_to_cancel(&job.id, now).await;
+                if settle(job, now).state == State::Active && self.store.ask_to_cancel(&job.id, now).await? {
+                    return Ok(());
                 }
                 match self.cancel(&job.id).boxed().await {
                     Ok(_) => Ok(()),

@@ -1,5 +1,5 @@
-use super::Engine;
 use super::workflow_cancel::missing;
+use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::settle;
@@ -27,9 +27,10 @@ impl Engine {
         let workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
         let definition = self.store.get_definition(id).await?.ok_or_else(|| missing(id))?;
         let mut states = workflow.steps.clone();
-        // The first thing that is made of a new one are its shards.
-        if workflow.shards > 0 && !workflow.creating {
-            for (at, shard) in self.store.get_shards(id, workflow.shards).await?.into_iter().enumerate() {
+        if workflow.shards > 0 {
+            for (at, shard) in self.store.find_shards(id, workflow.shards).await?.into_iter().enumerate() {
+                // One that is not made yet, or is forgotten, tells nothing.
+                let Some(shard) = shard else { continue };
                 for step in (at..states.len()).step_by(workflow.shards) {
                     states[step] = match (shard.failed.contains(&step), shard.open.contains(&step)) {
                         (true, _) => StepState::Failed,
@@ -41,10 +42,16 @@ impl Engine {
         }
         let now = self.now_ms();
         let mut steps: Vec<StepView> = states.into_iter().map(|state| StepView { state, job: None }).collect();
+        let mut room = MAX_ANSWER_BYTES / 2;
         if steps.len() <= MAX_JOBS {
             for job in self.store.get_jobs(&definition.job_ids(&workflow)).await? {
                 if let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) {
-                    step.job = Some(settle(&job, now).into_owned());
+                    let mut job = settle(&job, now).into_owned();
+                    // What does not fit is to be had from the job itself.
+                    let size = job.result.as_ref().map_or(0, |result| result.get().len());
+                    job.result = job.result.filter(|_| size <= room);
+                    room = room.saturating_sub(size);
+                    step.job = Some(job);
                 }
             }
         }

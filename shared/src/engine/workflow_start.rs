@@ -5,16 +5,20 @@ use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use crate::error::Result;
-use crate::job::{Job, State};
+use crate::job::{Job, MAX_ENVELOPE_BYTES, State};
 use crate::json::{Json, raw};
 use crate::store::Put;
 use crate::transport::JobRef;
-use crate::workflow::{Definition, StepState, Workflow, job_id};
+use crate::workflow::{Definition, Kind, StepState, Workflow, WorkflowState, job_id};
 
 /// Puts under way at a time.
 const CONCURRENCY: usize = 16;
 /// Most bytes of results that are passed on with a job.
 const MAX_RESULTS_BYTES: usize = 100 * 1_024;
+/// Bytes of a result that is not passed on, and its comma.
+const NULL_BYTES: usize = 5;
+/// Jobs whose results are read at a time.
+const PARENTS_PER_READ: usize = 50;
 
 impl Engine {
     /// Makes a workflow's shards and its first jobs.
@@ -22,12 +26,18 @@ impl Engine {
     /// # Errors
     /// The AWS error; some may be made, and a tick makes the rest.
     pub(super) async fn start_workflow(&self, workflow: &Workflow, definition: &Definition) -> Result<()> {
+        self.put_shards(workflow).await?;
+        let first: Vec<usize> = (0..workflow.steps.len()).filter(|at| definition.steps[*at].after.is_empty()).collect();
+        self.start_steps(workflow, definition, &first).await
+    }
+
+    /// Makes a workflow's shards.
+    pub(super) async fn put_shards(&self, workflow: &Workflow) -> Result<()> {
         for shard in 0..workflow.shards {
             let steps: Vec<usize> = (shard..workflow.steps.len()).step_by(workflow.shards).collect();
             self.store.put_shard(&workflow.id, shard, &steps).await?;
         }
-        let first: Vec<usize> = (0..workflow.steps.len()).filter(|at| definition.steps[*at].after.is_empty()).collect();
-        self.start_steps(workflow, definition, &first).await
+        Ok(())
     }
 
     /// Makes the jobs of steps (and, from the number of steps on, of callbacks), then sends their messages.
@@ -40,38 +50,70 @@ impl Engine {
         definition: &Definition,
         steps: &[usize],
     ) -> Result<()> {
+        if steps.is_empty() {
+            return Ok(());
+        }
         let now = self.now_ms();
         let mut jobs = Vec::with_capacity(steps.len());
         for index in steps {
-            let parents = self.parent_results(workflow, definition, *index).await?;
-            let mut job = definition.job(workflow, *index, parents, now, &self.ids)?;
+            let mut job = definition.job(workflow, *index, now, &self.ids)?;
+            job.parent_results = self.parent_results(workflow, definition, *index, &job).await?;
+            // Tells the job that this call makes from one that was there.
+            job.nonce = Some(self.ids.nonce());
             self.prepare(&mut job, now);
             self.register_queue(&job.queue).await?;
             jobs.push(job);
         }
         let puts = jobs.iter().map(|job| self.store.put_job(job));
         let puts: Vec<Put> = stream::iter(puts.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await;
-        for put in puts {
-            if let Put::Failed { error, .. } = put {
-                return Err(error);
+        let (mut there, mut over) = (Vec::new(), Vec::new());
+        for (made, put) in jobs.into_iter().zip(puts) {
+            match put {
+                // Over before anybody could run it.
+                Put::Done if made.state.is_terminal() => over.push((made, true)),
+                Put::Done => there.push(made),
+                // The stored job is the truth.
+                Put::Taken(stored) if stored.state.is_terminal() => over.push((*stored, false)),
+                Put::Taken(stored) => there.push(*stored),
+                Put::Failed { error, .. } => return Err(error),
             }
         }
-        let messages: Vec<_> =
-            jobs.iter().filter_map(|job| Some((JobRef::to(job), self.delay_of(job, now)?))).collect();
-        self.send_all(&messages).await.into_iter().collect::<Result<()>>()?;
-        for job in jobs.iter().filter(|job| job.state.is_terminal()) {
-            // Over before anybody could run it: what follows from that does so now.
+        let read = self.store.get_workflow(&workflow.id).await?;
+        let is_step = |job: &&Job| job.member_of.as_ref().is_some_and(|member| member.shards.is_some());
+        if read.is_some_and(|read| read.state == WorkflowState::Cancelled) {
+            // It was called off since, perhaps before these jobs were there to be cancelled.
+            let steps: Vec<&Job> = there.iter().filter(is_step).collect();
+            self.stop_jobs(&steps, now).await?;
+            there.retain(|job| !is_step(&job));
+        }
+        self.send_waiting(&there.iter().collect::<Vec<_>>()).await?;
+        for (job, made) in &over {
             self.advance_workflow(job).await?;
-            self.ended(job, None).await;
+            if *made {
+                self.ended(job, None).await;
+            }
         }
         Ok(())
+    }
+
+    /// Sends the messages of jobs that nobody has run. One too many does no harm (I5).
+    pub(super) async fn send_waiting(&self, jobs: &[&Job]) -> Result<()> {
+        let now = self.now_ms();
+        let messages: Vec<_> =
+            jobs.iter().filter_map(|job| Some((JobRef::to(job), self.delay_of(job, now)?))).collect();
+        self.send_all(&messages).await.into_iter().collect()
     }
 
     /// Results of the steps before, in order: of a chain all of them, of a graph those that the step depends on, of a batch all,
     /// for its callbacks (workflows section 7). `null` for a job that had none, failed, is forgotten, or whose result there is no
     /// room for.
-    async fn parent_results(&self, workflow: &Workflow, definition: &Definition, index: usize) -> Result<Option<Json>> {
-        use crate::workflow::Kind;
+    async fn parent_results(
+        &self,
+        workflow: &Workflow,
+        definition: &Definition,
+        index: usize,
+        job: &Job,
+    ) -> Result<Option<Json>> {
         let before: Vec<usize> = match (definition.kind, definition.steps.get(index)) {
             (Kind::Chain, _) => (0..index).collect(),
             (_, Some(step)) => step.after.clone(),
@@ -80,20 +122,23 @@ impl Engine {
         if before.is_empty() {
             return Ok(None);
         }
-        let ids: Vec<_> = before.iter().map(|at| job_id(&workflow.id, workflow.created_at, *at)).collect();
-        let jobs = self.store.get_jobs(&ids).await?;
-        let mut room = MAX_RESULTS_BYTES;
-        let mut results = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let job = jobs.iter().find(|job| job.id == *id && job.state == State::Completed);
-            let result = job.and_then(|job| job.result.as_ref()).map_or("null", |result| result.get());
-            if result.len() > room {
-                tracing::warn!(job_id = %id, workflow_id = %workflow.id, "a result is too large to be passed on");
-                results.push("null");
-                continue;
+        // The envelope's limit leaves room for history and a result; what is passed on must not take it.
+        let room = MAX_RESULTS_BYTES.min(MAX_ENVELOPE_BYTES.saturating_sub(job.envelope_bytes()));
+        let mut room = room.saturating_sub(before.len() * NULL_BYTES);
+        let mut results: Vec<String> = Vec::with_capacity(before.len());
+        for part in jobs_of(workflow, &before).chunks(PARENTS_PER_READ) {
+            let jobs = if room > 0 { self.store.get_jobs(part).await? } else { Vec::new() };
+            for id in part {
+                let job = jobs.iter().find(|job| job.id == *id && job.state == State::Completed);
+                let result = job.and_then(|job| job.result.as_ref()).map_or("null", |result| result.get());
+                let fits = result.len() <= room;
+                if fits {
+                    room -= result.len();
+                } else {
+                    tracing::warn!(job_id = %id, workflow_id = %workflow.id, "a result is too large to be passed on");
+                }
+                results.push(if fits { result } else { "null" }.to_owned());
             }
-            room -= result.len();
-            results.push(result);
         }
         raw(format!("[{}]", results.join(","))).map(Some)
     }

@@ -55,10 +55,12 @@ impl Store {
                 .boxed()
                 .await
                 .map_err(|e| service_error(Service::DynamoDb, "BatchGetItem", &e))?;
+            let before = found.len();
             found.extend(answer.responses.into_iter().flat_map(HashMap::into_values).flatten());
             let left: Vec<_> =
                 answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|k| k.keys).collect();
-            if left.is_empty() {
+            // An answer holds 16 MB: what is left over is no sign of throttling while something comes.
+            if left.is_empty() || found.len() > before {
                 rounds_without_end = 0;
             } else {
                 rounds_without_end += 1;

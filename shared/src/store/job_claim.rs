@@ -29,7 +29,8 @@ impl Store {
     /// Claims a job that its item shows as available, or as scheduled or retryable and due: one conditional update,
     /// which answers the job as it is then.
     ///
-    /// Jobs that only the clock made available (a lapsed lease) are refused here, and so are those with a rate limit; the
+    /// Jobs that only the clock made available (a lapsed lease) are refused here, and so are those with a rate limit or of a
+    /// cancelled workflow; the
     /// caller settles them.
     ///
     /// # Errors
@@ -44,7 +45,7 @@ impl Store {
             "SET #s = :active, n = n + :one, r = r + :one, sa = :now, lt = :token, vd = {length}, \
              lu = {length} + :now, xd = if_not_exists(tm, :none) + :now, rh = :receipt, ea = if_not_exists(du, ea)"
         );
-        let mut remove = "REMOVE du, dup, dus, nc, bt, lk, cq".to_owned();
+        let mut remove = "REMOVE du, dup, dus, nc, bt, lk".to_owned();
         let mut update = self.update(id);
         if let Some(worker) = &claim.worker {
             set.push_str(", lw = :worker");
@@ -63,7 +64,7 @@ impl Store {
             .condition_expression(format!(
                 "q = :queue AND (#s = :available OR (#s IN (:scheduled, :retryable) AND du <= :now)) \
                  AND (attribute_not_exists(ex) OR ex > :now) AND attribute_not_exists(wf) \
-                 AND attribute_not_exists(rl){}",
+                 AND attribute_not_exists(rl) AND attribute_not_exists(cq){}",
                 // There a message can come before its batch is committed.
                 if self.fifo { " AND attribute_not_exists(bt)" } else { "" }
             ))

@@ -8,11 +8,11 @@ use crate::ids::JobId;
 
 impl Store {
     /// Tells the worker of an active job that nobody wants its result any more: one conditional update, which the next heartbeat
-    /// shows. A job that is not active is left as it is.
+    /// shows. `false` when it is not active.
     ///
     /// # Errors
     /// The AWS error; it may be told.
-    pub async fn ask_to_cancel(&self, id: &JobId, now_ms: i64) -> Result<()> {
+    pub async fn ask_to_cancel(&self, id: &JobId, now_ms: i64) -> Result<bool> {
         let sent = self
             .update(id)
             .update_expression("SET cq = if_not_exists(cq, :now)")
@@ -24,8 +24,8 @@ impl Store {
             .boxed()
             .await;
         match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
         }
     }

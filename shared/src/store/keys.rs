@@ -93,10 +93,10 @@ pub fn workflow_definition(id: &JobId) -> Key {
     key(workflow_pk(id), "D")
 }
 
-/// The steps of one shard of a group or batch.
+/// The steps of one shard of a group or batch: a partition of its own, for one takes 1,000 writes a second.
 #[must_use]
 pub fn workflow_shard(id: &JobId, shard: usize) -> Key {
-    key(workflow_pk(id), format!("S#{shard:02}"))
+    key(format!("{}#{shard:02}", workflow_pk(id)), "S")
 }
 
 /// Partition of a workflow's items.

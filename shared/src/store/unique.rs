@@ -161,7 +161,7 @@ impl Store {
     /// The AWS error; the lock may be gone.
     pub async fn release_lock(&self, job: &Job, key: &UniqueKey, keep: bool) -> Result<()> {
         // A late follow-up of an earlier life must not undo that of an operator's retry.
-        let ours = "(j = :job AND rv <= :revision)";
+        let ours = "(j = :job AND (attribute_not_exists(rv) OR rv <= :revision))";
         let failure = if keep {
             let Some(ttl) = self.job_ttl_s(job) else { return Ok(()) };
             let kept = self

@@ -5,7 +5,7 @@
 //! | `df` | `D`: definition, JSON | | `s` `kd` | state, kind |
 //! | `st` | states of its steps, a letter each | | `sh` `op` | shards, and those with open steps |
 //! | `ca` `en` | created, ended, ms | | `cr` | its first jobs may not all be made |
-//! | `nm` | name | | | |
+//! | `nm` | name | | `cd` | its callbacks are made |
 //! | `v` `nc` | version, nonce of the last write | | `dup` `dus` | due index: when a tick looks after it |
 //! | `lp` | listing index | | `ttl` | when the items may go, s |
 
@@ -83,6 +83,7 @@ pub(super) fn workflow_of(mut item: Item) -> Result<Workflow> {
         steps: steps.chars().map(StepState::of_letter).collect::<Option<_>>().ok_or_else(broken)?,
         shards: get_n(&item, "sh").and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         creating: item.contains_key("cr"),
+        called_back: item.contains_key("cd"),
         created_at: get_n(&item, "ca").ok_or_else(broken)?,
         ended_at: get_n(&item, "en"),
         due_at: get_n(&item, "dus"),

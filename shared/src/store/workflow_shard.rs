@@ -102,16 +102,22 @@ impl Store {
     /// The shards of a group or batch, in order, strongly consistent: one read.
     ///
     /// # Errors
-    /// The AWS error.
+    /// The AWS error; `internal_error` when one is missing.
     pub async fn get_shards(&self, workflow: &JobId, count: usize) -> Result<Vec<Shard>> {
-        let keys = (0..count).map(|shard| keys::workflow_shard(workflow, shard)).collect();
-        let mut items = self.batch_get(keys).await?;
-        let place = |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-        items.sort_by_key(place);
-        if items.len() < count {
-            return Err(Error::internal(format_args!("workflow {workflow}: shards are missing")));
-        }
-        Ok(items.iter().map(shard_of).collect())
+        let found = self.find_shards(workflow, count).await?;
+        let all: Option<Vec<Shard>> = found.into_iter().collect();
+        all.ok_or_else(|| Error::internal(format_args!("workflow {workflow}: shards are missing")))
+    }
+
+    /// The same; those that have not been made, or are forgotten, are `None`.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn find_shards(&self, workflow: &JobId, count: usize) -> Result<Vec<Option<Shard>>> {
+        let keys: Vec<_> = (0..count).map(|shard| keys::workflow_shard(workflow, shard)).collect();
+        let items = self.batch_get(keys.clone()).await?;
+        let of = |key: &keys::Key| items.iter().find(|item| item.get("pk") == key.get("pk")).map(shard_of);
+        Ok(keys.iter().map(of).collect())
     }
 }
 

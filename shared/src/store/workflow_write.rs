@@ -137,17 +137,26 @@ impl Store {
         .await
     }
 
+    /// Notes that the callbacks of a batch have been made.
+    ///
+    /// # Errors
+    /// The AWS error; it may be noted.
+    pub async fn note_called_back(&self, id: &JobId) -> Result<()> {
+        self.update_workflow(id, "SET cd = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
+    }
+
     /// Has a tick look after a workflow at `due_at` (ms since the Unix epoch), unless one does earlier.
     ///
     /// # Errors
     /// The AWS error; it may be noted.
-    pub async fn watch_workflow(&self, id: &JobId, due_at: i64) -> Result<()> {
+    pub async fn watch_workflow(&self, id: &JobId, due_at: i64, now_ms: i64) -> Result<()> {
         let partition = keys::due(keys::shard(id, self.shards));
         self.update_workflow(
             id,
             "SET dup = :partition, dus = :due, v = v + :one",
-            "attribute_exists(pk) AND (attribute_not_exists(dus) OR dus > :due)",
-            &[(":partition", s(partition)), (":due", n(due_at)), (":one", n(1))],
+            // One that is due may be under way, and not see what is to come.
+            "attribute_exists(pk) AND (attribute_not_exists(dus) OR dus > :due OR dus <= :now)",
+            &[(":partition", s(partition)), (":due", n(due_at)), (":now", n(now_ms)), (":one", n(1))],
         )
         .await
     }

@@ -117,14 +117,7 @@ impl Definition {
     ///
     /// # Errors
     /// Those of an enqueue, which the definition did not have when it was accepted.
-    pub fn job(
-        &self,
-        workflow: &super::Workflow,
-        index: usize,
-        parents: Option<Json>,
-        now_ms: i64,
-        ids: &Ids,
-    ) -> Result<Job> {
+    pub fn job(&self, workflow: &super::Workflow, index: usize, now_ms: i64, ids: &Ids) -> Result<Job> {
         let request = match self.steps.get(index) {
             Some(step) => &step.job,
             None => {
@@ -134,11 +127,8 @@ impl Definition {
         };
         let mut job = parse_enqueue(Fields::from_request(request)?, now_ms, ids)?.job;
         job.id = super::job_id(&workflow.id, workflow.created_at, index);
-        // Whoever makes it makes the same, so its own put is not another's.
-        job.nonce = None;
         let shards = (index < self.steps.len()).then_some(workflow.shards);
         job.member_of = Some(super::MemberOf { workflow: workflow.id.clone(), index, shards });
-        job.parent_results = parents;
         Ok(job)
     }
 

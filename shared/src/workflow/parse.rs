@@ -55,11 +55,21 @@ pub fn parse_workflow(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<Defi
             Error::field(member, format_args!("must have 1 to {most} entries, not {}", list.len())).with("max", most)
         );
     }
+    // Options are copied into each step: what grows too large ends here, not in memory.
+    let mut size = defaults.as_ref().map_or(0, |defaults| defaults.get().len());
+    if size > MAX_DEFINITION_BYTES {
+        return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
+    }
+    size = 0;
     let mut steps = Vec::with_capacity(list.len());
     let mut parents = Vec::with_capacity(list.len());
     for (index, value) in list.into_iter().enumerate() {
         let field = format!("{member}[{index}]");
         let (step, on) = read_step(&field, value, kind, defaults.as_ref(), now_ms, ids)?;
+        size += step.job.get().len();
+        if size > MAX_DEFINITION_BYTES {
+            return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
+        }
         steps.push(step);
         parents.push(on);
     }
@@ -329,6 +339,8 @@ mod tests {
             let shown: String = body.chars().take(200).collect();
             assert_eq!((error.code.as_str(), error.details["field"].as_str()), (code, Some(field)), "{shown}: {error}");
         }
+        let options = format!(r#"{{"type":"group","options":{{"x":"{}"}},"jobs":[{job},{job}]}}"#, "x".repeat(200_000));
+        assert_eq!(parse(&options).unwrap_err().code.as_str(), "payload_too_large", "copied into each step");
         let large = format!(r#"{{"type":"a","args":["{}"]}}"#, "x".repeat(100_000));
         let error = parse(&format!(r#"{{"type":"group","jobs":[{}]}}"#, vec![large; 4].join(","))).unwrap_err();
         assert_eq!((error.code.as_str(), &error.details["what"]), ("payload_too_large", &Value::from("workflow")));

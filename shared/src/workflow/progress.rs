@@ -93,6 +93,8 @@ pub struct Workflow {
     pub shards: usize,
     /// Whether its first jobs may not all have been made.
     pub creating: bool,
+    /// Whether the callbacks of a batch have been made, since it has ended.
+    pub called_back: bool,
     /// ms since the Unix epoch.
     pub created_at: i64,
     /// When it ended, ms since the Unix epoch.
@@ -122,6 +124,7 @@ impl Workflow {
             steps: definition.steps.iter().map(first).collect(),
             shards: if definition.kind.is_flat() { shards_of(definition.steps.len()) } else { 0 },
             creating: true,
+            called_back: false,
             created_at: now_ms,
             ended_at: None,
             due_at: Some(due_at),

@@ -15,7 +15,6 @@ pub(super) fn claim(mut job: Job, lease: Lease, now_ms: i64) -> Result<Job, Refu
             job.batch = None;
             job.ended_lease = None;
             job.holds.clear();
-            job.cancel_requested_at = None;
             job.lease = Some(lease);
             Ok(job)
         }
