@@ -239,6 +239,37 @@ async fn queues_may_have_timeouts_of_their_own() {
 }
 
 #[tokio::test]
+async fn queues_may_keep_their_jobs_for_a_time_of_their_own() {
+    let stack = TestStack::start().await;
+    let retention = config(&json!({"retention": {"completed": "PT1H", "cancelled": "PT2H", "discarded": "PT3H"}}));
+    let failure = || Some(Failure::parse(&raw(r#"{"code":"x","retryable":false}"#).unwrap()).unwrap());
+    let servers = [7 * 24, 7 * 24, 30 * 24];
+    // As the server says, as the queue says, and as the server says again: each from the next claim on.
+    for (config, kept) in [(None, servers), (Some(retention), [1, 2, 3]), (Some(QueueConfig::default()), servers)] {
+        if let Some(config) = config {
+            stack.engine.configure_queue("default", &config).await.unwrap();
+        }
+        for limited in [false, true] {
+            for (end, hours) in ["ack", "cancel", "nack"].iter().zip(kept) {
+                // Both ways to claim: at once, and computed from a read.
+                let policy = json!({"key": "k", "concurrency": 100});
+                stack.enqueue(json!({"rate_limit": if limited { policy } else { Value::Null }})).await;
+                let job = stack.fetch("w", 1).await.remove(0);
+                let nack = Nack { id: job.id.clone(), holder: Holder::default(), failure: failure(), requeue: false };
+                match *end {
+                    "ack" => stack.ack(&job.id).await.unwrap(),
+                    "cancel" => drop(stack.engine.cancel(&job.id).await.unwrap()),
+                    _ => drop(stack.engine.nack(nack).await.unwrap()),
+                }
+                let ttl = stack.engine.store().ttl_of(&job.id).await.unwrap();
+                assert_eq!(ttl, Some(stack.engine.now_ms() / 1_000 + hours * 3_600), "{end} {limited} {config:?}");
+            }
+        }
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn an_operator_can_close_a_key_for_a_while() {
     let stack = TestStack::start().await;
     limited(&stack, &json!({"key": "k", "concurrency": 10}), 3).await;

@@ -72,7 +72,7 @@ async fn a_queue_is_configured_and_shown() {
     for (body, status, code, field) in [
         (json!({"concurrency": "20"}), 400, "invalid_request", "concurrency"),
         (json!({"max_size": 5}), 422, "unsupported", "max_size"),
-        (json!({"retention": {"completed": "P1D"}}), 422, "unsupported", "retention"),
+        (json!({"allowed_job_types": ["a"]}), 422, "unsupported", "allowed_job_types"),
     ] {
         let refused = app.call("PUT", &path, Some(body.clone())).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (status, code), "{body}");

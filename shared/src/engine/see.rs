@@ -131,6 +131,7 @@ impl Sight<'_> {
                 .visibility_timeout
                 .map_or(engine.settings.visibility_timeout_ms, |seconds| seconds * 1_000),
             default_timeout_ms: config.default_timeout.map(|seconds| seconds * 1_000),
+            retention: config.retention,
             receipt: message.receipt(),
         };
         // The fast claim knows no limits.
@@ -327,6 +328,7 @@ impl Sight<'_> {
                         Ok(starts) => starts,
                         Err(refused) => return self.limited(&stored, refused, message).await,
                     };
+                    change.job.retention = request.retention;
                     change.job.holds = starts.iter().filter_map(Start::held).map(str::to_owned).collect();
                     let claimed = self.claim_computed(&stored, &change.job).await;
                     if !matches!(claimed, Ok(Updated::Done(_))) {

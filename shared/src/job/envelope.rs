@@ -12,6 +12,7 @@ use super::unique::{UniqueKey, UniquePolicy};
 use crate::ids::JobId;
 use crate::json::Json;
 use crate::limit::RateLimitPolicy;
+use crate::queue::QueueRetention;
 use crate::workflow::MemberOf;
 
 /// A point in time that may remember how the client wrote it.
@@ -170,6 +171,8 @@ pub struct Job {
     /// The message group that its `meta.message_group_id` asks for.
     pub group: Option<String>,
 
+    /// How long its queue wants it to be kept once it has ended, since it was claimed last.
+    pub retention: QueueRetention,
     /// The step of a workflow that it is.
     pub member_of: Option<MemberOf>,
     /// When its worker was asked to stop, because its workflow was called off.

@@ -195,6 +195,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         previous_state: None,
         dead_letter: false,
         group,
+        retention: crate::queue::QueueRetention::default(),
         member_of: None,
         parent_results: None,
         cancel_requested_at: None,

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::QueueRetention;
 use crate::error::{Error, Result};
 use crate::job::{MAX_VISIBILITY_MS, MIN_VISIBILITY_MS};
 use crate::json::Fields;
@@ -21,6 +22,9 @@ pub struct QueueConfig {
     /// Execution timeout of jobs without one, s; in force from the next claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_timeout: Option<i64>,
+    /// How long its jobs are kept once they have ended; in force from the next claim.
+    #[serde(skip_serializing_if = "QueueRetention::is_empty")]
+    pub retention: QueueRetention,
 }
 
 impl QueueConfig {
@@ -33,6 +37,10 @@ impl QueueConfig {
         let visibility_timeout =
             fields.take_integer("visibility_timeout", MIN_VISIBILITY_MS / 1_000, MAX_VISIBILITY_MS / 1_000)?;
         let default_timeout = fields.take_integer("default_timeout", 1, MAX_TIMEOUT_S)?;
+        let retention = match fields.take("retention") {
+            Some(given) => QueueRetention::parse(&fields.name("retention"), &given)?,
+            None => QueueRetention::default(),
+        };
         let mut limits = Limits::default();
         if let Some(given) = fields.take("rate_limit") {
             // `{limit, period}` (queue configuration section 6.2), or as jobs have it.
@@ -51,11 +59,11 @@ impl QueueConfig {
             let other: String = other.chars().take(64).collect();
             return Err(Error::unsupported(format_args!(
                 "'{other}' cannot be configured per queue here; 'concurrency', 'rate_limit', 'throttle', \
-                 'visibility_timeout' and 'default_timeout' can."
+                 'visibility_timeout', 'default_timeout' and 'retention' can."
             ))
             .with("field", other));
         }
-        Ok(Self { limits, visibility_timeout, default_timeout })
+        Ok(Self { limits, visibility_timeout, default_timeout, retention })
     }
 }
 
@@ -81,6 +89,10 @@ mod tests {
                 r#"{"concurrency":5,"throttle":{"limit":1,"period":"PT1S"}}"#,
             ),
             (r#"{"rate_limit":{"max_per_second":3}}"#, r#"{"rate":{"limit":3,"period":"PT1S"}}"#),
+            (
+                r#"{"retention":{"completed":"P3D","discarded":"PT0S"}}"#,
+                r#"{"retention":{"completed":"PT72H","discarded":"PT0S"}}"#,
+            ),
             (r#"{"concurrency":null,"rate_limit":null}"#, "{}"),
         ] {
             let config = parse(body).unwrap();
@@ -101,6 +113,9 @@ mod tests {
             (r#"{"rate_limit":{"limit":1}}"#, "invalid_request", "rate_limit.period"),
             (r#"{"rate_limit":5}"#, "invalid_request", "rate_limit"),
             (r#"{"rate_limit":{"burst":5}}"#, "invalid_request", "rate_limit.burst"),
+            (r#"{"retention":{"completed":"3 days"}}"#, "invalid_request", "retention.completed"),
+            (r#"{"retention":{"completed":"P200Y"}}"#, "invalid_request", "retention.completed"),
+            (r#"{"retention":{"failed":"P1D"}}"#, "invalid_request", "retention.failed"),
             (r#"{"max_size":5}"#, "unsupported", "max_size"),
             (r#"{"allowed_job_types":["a"]}"#, "unsupported", "allowed_job_types"),
         ] {

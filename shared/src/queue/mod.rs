@@ -1,11 +1,13 @@
 //! A queue as operators see it: paused or not, its priority tiers, its configuration. Pure.
 
 mod config;
+mod retention;
 mod state;
 mod stats;
 mod tier;
 
 pub use config::QueueConfig;
+pub use retention::QueueRetention;
 pub use state::QueueState;
 pub use stats::{Ended, Live, QueueStats};
 pub use tier::{MAX_TIERS, nearest_tier};

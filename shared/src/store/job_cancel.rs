@@ -18,7 +18,7 @@ impl Store {
         let update = self
             .update(id)
             .update_expression(
-                "SET ps = #s, #s = :cancelled, r = r + :one, ka = :now, #ttl = :ttl, nc = :nonce \
+                "SET ps = #s, #s = :cancelled, r = r + :one, ka = :now, #ttl = if_not_exists(kk, :kept) + :now_s, nc = :nonce \
                  REMOVE du, dup, dus, lt, lw, lu, vd, xd, rh, rt",
             )
             .condition_expression(
@@ -37,7 +37,8 @@ impl Store {
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":now", n(now_ms))
             .expression_attribute_values(":nonce", n(nonce))
-            .expression_attribute_values(":ttl", n(self.ttl_s(State::Cancelled, now_ms)));
+            .expression_attribute_values(":now_s", n(now_ms / 1_000))
+            .expression_attribute_values(":kept", n(self.kept_s(State::Cancelled)));
         update::send(update, ReturnValue::AllOld).await
     }
 }

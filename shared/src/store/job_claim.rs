@@ -7,6 +7,7 @@ use super::update::{self, Updated};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::Receipt;
+use crate::queue::QueueRetention;
 
 /// What a worker asks for.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct ClaimRequest {
     pub default_visibility_ms: i64,
     /// Execution timeout of a job without one, ms; none when `None`.
     pub default_timeout_ms: Option<i64>,
+    /// How long the queue keeps jobs that have ended.
+    pub retention: QueueRetention,
     /// The SQS message that named the job.
     pub receipt: Receipt,
 }
@@ -52,6 +55,16 @@ impl Store {
             update = update.expression_attribute_values(":worker", s(worker));
         } else {
             remove.push_str(", lw");
+        }
+        let QueueRetention { completed_s, cancelled_s, discarded_s } = claim.retention;
+        for (name, kept) in [("kc", completed_s), ("kk", cancelled_s), ("kd", discarded_s)] {
+            match kept {
+                Some(seconds) => {
+                    set.push_str(&format!(", {name} = :{name}"));
+                    update = update.expression_attribute_values(format!(":{name}"), n(seconds));
+                }
+                None => remove.push_str(&format!(", {name}")),
+            }
         }
         if claim.receipt.tier == 0 {
             remove.push_str(", rt");

@@ -23,7 +23,9 @@ impl Store {
         nonce: u64,
         now_ms: i64,
     ) -> Result<Updated> {
-        let mut set = "SET #s = :completed, r = r + :one, xa = :now, #ttl = :ttl, nc = :nonce".to_owned();
+        let mut set =
+            "SET #s = :completed, r = r + :one, xa = :now, #ttl = if_not_exists(kc, :kept) + :now_s, nc = :nonce"
+                .to_owned();
         let mut update = update::fenced(self.update(id), holder);
         if let Some(result) = result {
             set.push_str(", re = :result");
@@ -39,7 +41,8 @@ impl Store {
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":now", n(now_ms))
             .expression_attribute_values(":nonce", n(nonce))
-            .expression_attribute_values(":ttl", n(self.ttl_s(State::Completed, now_ms)));
+            .expression_attribute_values(":now_s", n(now_ms / 1_000))
+            .expression_attribute_values(":kept", n(self.kept_s(State::Completed)));
         update::send(update, ReturnValue::AllOld).await
     }
 }

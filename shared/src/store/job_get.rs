@@ -25,6 +25,24 @@ impl Store {
         answer.item.map(job_of).transpose()
     }
 
+    /// When the table may forget a job, s since the Unix epoch; `None` while it has not ended.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn ttl_of(&self, id: &JobId) -> Result<Option<i64>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::job(id)))
+            .consistent_read(true)
+            .send()
+            .boxed()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
+        Ok(answer.item.and_then(|item| super::attr::get_n(&item, "ttl")))
+    }
+
     /// Asks whether the table answers: one eventually consistent read of nothing.
     ///
     /// # Errors

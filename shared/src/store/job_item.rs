@@ -12,6 +12,7 @@
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
+//! | `kc` `kk` `kd` | kept once completed, cancelled, discarded, s | | | |
 //! | `wo` `pr` | step of a workflow, results of those before | | `cq` | asked to stop, ms |
 //! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
@@ -31,6 +32,7 @@ use crate::job::unique::UniqueKey;
 use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Receipt, RetryPolicy, State};
 use crate::json::{Json, raw};
 use crate::limit::RateLimitPolicy;
+use crate::queue::QueueRetention;
 use crate::workflow::MemberOf;
 
 /// An execution deadline from here on means none: the claim adds this to the clock where a job has no timeout.
@@ -99,6 +101,9 @@ impl Store {
         if let Some(origin) = &job.cron {
             put("cr", Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
         }
+        put("kc", job.retention.completed_s.map(n));
+        put("kk", job.retention.cancelled_s.map(n));
+        put("kd", job.retention.discarded_s.map(n));
         put("wo", job.member_of.as_ref().map(|member| s(member.to_string())));
         put("pr", json(&job.parent_results));
         put("cq", job.cancel_requested_at.map(n));
@@ -139,10 +144,11 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let attempt = number("n").and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
     let nonce = item.get("nc").and_then(|v| v.as_n().ok()?.parse().ok());
     let numbers = [
-        "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe", "cq",
+        "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe",
+        "cq", "kc", "kk", "kd",
     ]
     .map(number);
-    let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe, cq] = numbers;
+    let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe, cq, kc, kk, kd] = numbers;
     let in_due_index = item.contains_key("dup");
     let dead_letter = item.contains_key("dlp");
     let tier = get_n(&item, "rt").unwrap_or(0);
@@ -235,6 +241,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         cron,
         waits_for,
         batch,
+        retention: QueueRetention { completed_s: kc, cancelled_s: kk, discarded_s: kd },
         member_of,
         cancel_requested_at: cq,
         parent_results: text("pr").map(raw).transpose()?,

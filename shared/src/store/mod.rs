@@ -108,14 +108,22 @@ impl Store {
 
     /// When the table may forget a job that ended at `at_ms`, s since the Unix epoch.
     fn ttl_s(&self, state: State, at_ms: i64) -> i64 {
-        let kept_s = match state {
+        at_ms / 1_000 + self.kept_s(state)
+    }
+
+    /// How long a job that ended so is kept where its queue does not say, s.
+    fn kept_s(&self, state: State) -> i64 {
+        match state {
             State::Discarded => self.retention.discarded_s,
             _ => self.retention.completed_s,
-        };
-        at_ms / 1_000 + kept_s
+        }
     }
 
     fn job_ttl_s(&self, job: &Job) -> Option<i64> {
-        Some(self.ttl_s(job.state, job.ended_at()?))
+        let ended_at = job.ended_at()?;
+        Some(match job.retention.of(job.state) {
+            Some(kept_s) => ended_at / 1_000 + kept_s,
+            None => self.ttl_s(job.state, ended_at),
+        })
     }
 }
