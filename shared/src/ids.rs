@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Mutex;
 
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{Builder, ContextV7, Timestamp, Uuid};
 
 /// A job id: a lower-case UUIDv7 (OJS core section 5.1).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +36,14 @@ impl JobId {
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl JobId {
+    /// A UUIDv7 of `at_ms` (ms since the Unix epoch) whose other bits are `bits`, so that whoever derives it derives the same.
+    #[must_use]
+    pub fn derived(at_ms: i64, bits: &[u8; 10]) -> Self {
+        Self::from(Builder::from_unix_timestamp_millis(u64::try_from(at_ms).unwrap_or(0), bits).into_uuid())
     }
 }
 

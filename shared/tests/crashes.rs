@@ -5,11 +5,11 @@
 #[path = "crash/harness.rs"]
 mod harness;
 
-use harness::{Scenario, enumerate};
+use harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack, Override, TickBudget};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
-use ojs_core::{Error, ErrorCode, JobId, Result};
+use ojs_core::{ErrorCode, JobId, Result};
 use ojs_testkit::fields;
 use serde_json::json;
 
@@ -37,12 +37,6 @@ async fn enqueued(s: &Scenario<'_>, mut options: serde_json::Value) -> Job {
     options["queue"] = json!(s.queue);
     let request = json!({"type": "test", "args": [1], "options": options});
     s.stack.engine.enqueue(fields(&request)).await.unwrap().job
-}
-
-/// Only AWS's failures may come of AWS's failures.
-fn failed_well(error: &Error) {
-    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
-    assert!(expected && error.retry_after_s.is_some(), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,18 +5,13 @@
 #[allow(dead_code)] // not all of it is for FIFO queues
 mod harness;
 
-use harness::{Scenario, enumerate_with};
+use harness::{Scenario, enumerate_with, failed_well};
+use ojs_core::Settings;
 use ojs_core::engine::{Ack, Fetch, Nack};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
-use ojs_core::{Error, ErrorCode, Settings};
 use ojs_testkit::fields;
 use serde_json::json;
-
-fn failed_well(error: &Error) {
-    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
-    assert!(expected && error.retry_after_s.is_some(), "{error}");
-}
 
 fn fifo() -> Settings {
     Settings { fifo: true, ..Settings::default() }

@@ -5,17 +5,11 @@
 #[allow(dead_code)] // not all of it is for limits
 mod harness;
 
-use harness::{Scenario, enumerate};
+use harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Fetch};
 use ojs_core::job::{Holder, Job, State};
-use ojs_core::{Error, ErrorCode};
 use ojs_testkit::fields;
 use serde_json::json;
-
-fn failed_well(error: &Error) {
-    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
-    assert!(expected && error.retry_after_s.is_some(), "{error}");
-}
 
 fn fetch(queue: &str) -> Fetch {
     Fetch { queues: vec![queue.to_owned()], count: 1, worker_id: Some("w".into()), visibility_ms: Some(30_000) }

@@ -5,19 +5,13 @@
 #[allow(dead_code)] // not all of it is for unique jobs
 mod harness;
 
-use harness::{Scenario, enumerate};
+use harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Enqueued, Nack, Override};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::{Fields, raw};
-use ojs_core::{Engine, Error, ErrorCode, JobId, Result};
+use ojs_core::{Engine, ErrorCode, JobId, Result};
 use ojs_testkit::fields;
 use serde_json::{Value, json};
-
-/// Only AWS's failures may come of AWS's failures.
-fn failed_well(error: &Error) {
-    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
-    assert!(expected && error.retry_after_s.is_some(), "{error}");
-}
 
 fn request(s: &Scenario<'_>, unique: &Value, more: Value) -> Fields {
     let mut options = json!({"queue": s.queue, "unique": unique});

@@ -5,19 +5,14 @@
 #[allow(dead_code)] // not all of it is for workflows
 mod harness;
 
-use harness::{Scenario, enumerate};
+use harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Fetch, Nack};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::{Fields, raw};
 use ojs_core::workflow::{WorkflowState, job_id};
-use ojs_core::{Error, ErrorCode, JobId};
+use ojs_core::{ErrorCode, JobId};
 use ojs_testkit::fields;
 use serde_json::{Value, json};
-
-fn failed_well(error: &Error) {
-    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
-    assert!(expected && error.retry_after_s.is_some(), "{error}");
-}
 
 fn step(s: &Scenario<'_>, kind: &str) -> Value {
     json!({"type": kind, "args": [], "options": {"queue": s.queue, "retry": {"max_attempts": 1}}})
@@ -132,13 +127,12 @@ async fn a_step_fails() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_step_far_off_is_cancelled() {
+/// The job, scheduled for tomorrow, of a workflow that fails with it; `made`: how many jobs there are in the end.
+async fn cancelled_far_off(workflow: impl Fn(&Scenario<'_>, Value) -> Value, made: usize) {
     enumerate(async |s| {
         let mut far = step(&s, "far");
         far["options"]["scheduled_at"] = json!("+P1D");
-        let chain = json!({"type": "chain", "steps": [far, step(&s, "never")]});
-        let workflow = s.stack.engine.create_workflow(fields(&chain)).await.unwrap().workflow;
+        let workflow = s.stack.engine.create_workflow(fields(&workflow(&s, far))).await.unwrap().workflow;
         let job = job_id(&workflow.id, workflow.created_at, 0);
         let cancelled = Box::pin(s.engine.cancel(&job)).await;
         s.calm();
@@ -149,31 +143,20 @@ async fn a_step_far_off_is_cancelled() {
                 Err(error) => assert_eq!(error.code, ErrorCode::Conflict, "{error}"),
             }
         }
-        ends(&s, &workflow.id, WorkflowState::Failed, 1).await;
+        ends(&s, &workflow.id, WorkflowState::Failed, made).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_far_off_is_cancelled() {
+    cancelled_far_off(|s, far| json!({"type": "chain", "steps": [far, step(s, "never")]}), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_job_of_a_batch_is_cancelled_far_off() {
-    enumerate(async |s| {
-        let mut far = step(&s, "far");
-        far["options"]["scheduled_at"] = json!("+P1D");
-        let batch = json!({"type": "batch", "jobs": [far], "callbacks": {"on_failure": step(&s, "last")}});
-        let workflow = s.stack.engine.create_workflow(fields(&batch)).await.unwrap().workflow;
-        let job = job_id(&workflow.id, workflow.created_at, 0);
-        let cancelled = Box::pin(s.engine.cancel(&job)).await;
-        s.calm();
-        if let Err(error) = cancelled {
-            failed_well(&error);
-            match s.stack.engine.cancel(&job).await {
-                Ok(_) => {}
-                Err(error) => assert_eq!(error.code, ErrorCode::Conflict, "{error}"),
-            }
-        }
-        ends(&s, &workflow.id, WorkflowState::Failed, 2).await;
-    })
-    .await;
+    let batch = |s: &Scenario<'_>, far: Value| json!({"type": "batch", "jobs": [far], "callbacks": {"on_failure": step(s, "last")}});
+    cancelled_far_off(batch, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

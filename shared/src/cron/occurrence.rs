@@ -1,7 +1,6 @@
 //! One time of a cron job: which it is, what follows it, and the id of its job.
 
 use sha2::{Digest, Sha256};
-use uuid::Builder;
 
 use super::item::{Cron, Skip, SkipReason};
 use super::schedule::Schedule;
@@ -93,7 +92,7 @@ pub fn job_id(name: &str, at_ms: i64) -> JobId {
         .chain_update(at_ms.to_be_bytes());
     let mut bits = [0; 10];
     bits.copy_from_slice(&digest.finalize()[..10]);
-    JobId::from(Builder::from_unix_timestamp_millis(u64::try_from(at_ms).unwrap_or(0), &bits).into_uuid())
+    JobId::derived(at_ms, &bits)
 }
 
 #[cfg(test)]

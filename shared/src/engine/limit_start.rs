@@ -62,13 +62,7 @@ impl Engine {
         }
         let mut fresh = false;
         for tries in 1..=MAX_TRIES {
-            let stored = match remembered.take() {
-                Some(state) => Some(state),
-                None => {
-                    fresh = true;
-                    self.store.get_limit(key).await?
-                }
-            };
+            let stored = self.known_limit(key, &mut remembered, &mut fresh).await?;
             let before = stored.clone().unwrap_or_else(|| first(now_ms));
             let after = match before.start(limits, holder, hold_until_ms, now_ms) {
                 Ok(after) => after,
@@ -76,7 +70,7 @@ impl Engine {
                 Err(_) if !fresh => continue,
                 Err(Limited::Full { stale }) if !stale.is_empty() => {
                     let looked_into = self.look_into(&before, stale, now_ms).await?;
-                    *remembered = self.write_limit(key, stored.as_ref(), looked_into).await?;
+                    self.write_limit(key, stored.as_ref(), &looked_into, &mut remembered).await?;
                     fresh = remembered.is_some();
                     continue;
                 }
@@ -86,18 +80,11 @@ impl Engine {
                     return Ok(Err(limited));
                 }
             };
-            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce(), self.now_ms()).await? {
-                LimitWritten::Done => {
-                    *remembered = Some(after.clone());
-                    let holder = holder.to_owned();
-                    return Ok(Ok(Start { key: key.to_owned(), holder, before, after }));
-                }
-                LimitWritten::Refused(state) => {
-                    rest(tries.min(5)).await;
-                    fresh = state.is_some();
-                    *remembered = state.map(|state| *state);
-                }
+            if self.write_limit(key, stored.as_ref(), &after, &mut remembered).await? {
+                return Ok(Ok(Start { key: key.to_owned(), holder: holder.to_owned(), before, after }));
             }
+            fresh = remembered.is_some();
+            rest(tries.min(5)).await;
         }
         Err(busy(key))
     }
@@ -131,12 +118,35 @@ impl Engine {
         Ok(next)
     }
 
-    /// Writes a state; answers what is there then.
-    async fn write_limit(&self, key: &str, old: Option<&LimitState>, new: LimitState) -> Result<Option<LimitState>> {
-        Ok(match self.store.put_limit(key, old, &new, self.ids.nonce(), self.now_ms()).await? {
-            LimitWritten::Done => Some(new),
+    /// The state of a key, as far as is remembered, else as it is; `fresh` tells which.
+    async fn known_limit(
+        &self,
+        key: &str,
+        remembered: &mut Option<LimitState>,
+        fresh: &mut bool,
+    ) -> Result<Option<LimitState>> {
+        if let Some(state) = remembered.take() {
+            return Ok(Some(state));
+        }
+        *fresh = true;
+        self.store.get_limit(key).await
+    }
+
+    /// Writes a state if it still is `old`, and remembers what is there then; whether that is `new`.
+    async fn write_limit(
+        &self,
+        key: &str,
+        old: Option<&LimitState>,
+        new: &LimitState,
+        remembered: &mut Option<LimitState>,
+    ) -> Result<bool> {
+        let written = self.store.put_limit(key, old, new, self.ids.nonce(), self.now_ms()).await?;
+        let done = matches!(written, LimitWritten::Done);
+        *remembered = match written {
+            LimitWritten::Done => Some(new.clone()),
             LimitWritten::Refused(found) => found.map(|found| *found),
-        })
+        };
+        Ok(done)
     }
 
     /// Changes a state until the change goes through; `change` says what becomes of it.
@@ -146,13 +156,7 @@ impl Engine {
         limiter.forget_refusal();
         let mut fresh = false;
         for tries in 1..=MAX_TRIES {
-            let stored = match remembered.take() {
-                Some(state) => Some(state),
-                None => {
-                    fresh = true;
-                    self.store.get_limit(key).await?
-                }
-            };
+            let stored = self.known_limit(key, &mut remembered, &mut fresh).await?;
             let before = stored.clone().unwrap_or_else(|| first(self.now_ms()));
             let (after, answer) = match change(&before) {
                 Next::Write(after, answer) => (after, answer),
@@ -163,17 +167,11 @@ impl Engine {
                     return Ok(answer);
                 }
             };
-            match self.store.put_limit(key, stored.as_ref(), &after, self.ids.nonce(), self.now_ms()).await? {
-                LimitWritten::Done => {
-                    *remembered = Some(*after);
-                    return Ok(answer);
-                }
-                LimitWritten::Refused(state) => {
-                    rest(tries.min(5)).await;
-                    fresh = state.is_some();
-                    *remembered = state.map(|state| *state);
-                }
+            if self.write_limit(key, stored.as_ref(), &after, &mut remembered).await? {
+                return Ok(answer);
             }
+            fresh = remembered.is_some();
+            rest(tries.min(5)).await;
         }
         Err(busy(key))
     }

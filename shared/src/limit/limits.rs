@@ -41,7 +41,7 @@ impl Window {
     pub fn parse(field: &str, value: &Json) -> Result<Self> {
         let mut fields = Fields::from_member(field, value)?;
         let required = |name: &str| Error::field(&format!("{field}.{name}"), "is required");
-        let limit = take_limit(&mut fields, "limit", 1)?.ok_or_else(|| required("limit"))?;
+        let limit = take_limit(&mut fields, "limit", 1, MAX_LIMIT)?.ok_or_else(|| required("limit"))?;
         let period = fields.take_string("period")?.ok_or_else(|| required("period"))?;
         let period_ms = parse_duration(&period).filter(|ms| (1..=MAX_PERIOD_MS).contains(ms)).ok_or_else(|| {
             let problem = "must be an ISO 8601 duration of more than zero and at most 365 days, such as 'PT1M'";
@@ -106,12 +106,11 @@ impl Limits {
 
     /// As [`Self::take`]; also whether the rate was given as `max_per_second`.
     pub(super) fn take_either(fields: &mut Fields) -> Result<(Self, bool)> {
-        let concurrency = fields
-            .take_integer("concurrency", 0, i64::from(MAX_CONCURRENCY))?
-            .map(|limit| u32::try_from(limit).unwrap_or(MAX_CONCURRENCY));
+        let concurrency = take_limit(fields, "concurrency", 0, MAX_CONCURRENCY)?;
         let rate = Window::take(fields, "rate")?;
         let throttle = Window::take(fields, "throttle")?;
-        let per_second = take_limit(fields, "max_per_second", 1)?.map(|limit| Window { limit, period_ms: 1_000 });
+        let per_second =
+            take_limit(fields, "max_per_second", 1, MAX_LIMIT)?.map(|limit| Window { limit, period_ms: 1_000 });
         if rate.is_some() && per_second.is_some() {
             return Err(Error::field(&fields.name("max_per_second"), "cannot be given beside 'rate'"));
         }
@@ -129,9 +128,9 @@ impl Limits {
     }
 }
 
-fn take_limit(fields: &mut Fields, name: &str, min: i64) -> Result<Option<u32>> {
-    let limit = fields.take_integer(name, min, i64::from(MAX_LIMIT))?;
-    Ok(limit.map(|limit| u32::try_from(limit).unwrap_or(MAX_LIMIT)))
+fn take_limit(fields: &mut Fields, name: &str, min: i64, max: u32) -> Result<Option<u32>> {
+    let limit = fields.take_integer(name, min, i64::from(max))?;
+    Ok(limit.map(|limit| u32::try_from(limit).unwrap_or(max)))
 }
 
 /// Fails when something has not been taken from `fields`, which is the object at `field`.

@@ -11,7 +11,7 @@ use futures::FutureExt;
 
 use super::attr::{Item, get_n, n, s, take_s};
 use super::idempotency::Ticket;
-use super::transact::{TransactError, Transacted};
+use super::transact::Transacted;
 use super::unique::{JobWrite, Take};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
@@ -70,17 +70,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn get_batch(&self, id: &JobId) -> Result<Option<Batch>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::batch(id)))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        answer.item.map(batch_of).transpose()
+        self.get_item(keys::batch(id)).await?.map(batch_of).transpose()
     }
 
     /// The states of batches, strongly consistent, 100 a call; those that are over are left out.
@@ -154,7 +144,7 @@ impl Store {
         Ok(match self.transact(actions, format!("batch-{token:016x}")).await {
             Ok(Transacted::Done) => Committed::Done,
             Ok(Transacted::Refused(_)) => Committed::Refused,
-            Err(TransactError { error, .. }) => Committed::Unknown(error),
+            Err(error) => Committed::Unknown(error),
         })
     }
 

@@ -1,9 +1,7 @@
 use super::cron_item::cron_of;
 use super::{Store, keys};
-use crate::aws::{Service, service_error};
 use crate::cron::Cron;
 use crate::error::Result;
-use futures::FutureExt;
 
 impl Store {
     /// Reads a cron job, strongly consistent; `None` when there is none.
@@ -11,17 +9,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn get_cron(&self, name: &str) -> Result<Option<Cron>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::cron(name)))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        answer.item.map(cron_of).transpose()
+        self.get_item(keys::cron(name)).await?.map(cron_of).transpose()
     }
 
     /// Reads cron jobs, strongly consistent, in no order; missing ones are left out. Answers also how many were written by

@@ -12,17 +12,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn get_job(&self, id: &JobId) -> Result<Option<Job>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::job(id)))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        answer.item.map(job_of).transpose()
+        self.get_item(keys::job(id)).await?.map(job_of).transpose()
     }
 
     /// When the table may forget a job, s since the Unix epoch; `None` while it has not ended.
@@ -30,17 +20,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn ttl_of(&self, id: &JobId) -> Result<Option<i64>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::job(id)))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        Ok(answer.item.and_then(|item| super::attr::get_n(&item, "ttl")))
+        Ok(self.get_item(keys::job(id)).await?.and_then(|item| super::attr::get_n(&item, "ttl")))
     }
 
     /// Asks whether the table answers: one eventually consistent read of nothing.

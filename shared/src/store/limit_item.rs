@@ -38,17 +38,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn get_limit(&self, key: &str) -> Result<Option<LimitState>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::limit(key)))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        answer.item.map(|item| state_of(&item)).transpose()
+        self.get_item(keys::limit(key)).await?.map(|item| state_of(&item)).transpose()
     }
 
     /// Writes the state of a key if it still is `old` (`None`: there is none). `nonce` marks this call, so that an SDK retry

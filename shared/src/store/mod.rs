@@ -18,6 +18,7 @@ mod cron_replace;
 mod cron_wake;
 mod dead_letter;
 mod due;
+mod get_item;
 mod idempotency;
 mod job_cancel;
 mod job_claim;

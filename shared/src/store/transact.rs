@@ -7,7 +7,7 @@ use futures::FutureExt;
 
 use super::Store;
 use super::attr::Item;
-use crate::aws::{Service, is_refusal, service_error};
+use crate::aws::{Service, service_error};
 use crate::error::{Error, ErrorCode, Result};
 
 /// How a transaction ended.
@@ -32,39 +32,14 @@ pub(super) enum Reason {
     Other(String),
 }
 
-/// A transaction whose effect may be unknown.
-#[derive(Debug)]
-pub(super) struct TransactError {
-    /// What the client is told.
-    pub(super) error: Error,
-    /// Whether it may have taken effect, as a whole.
-    pub(super) maybe_done: bool,
-}
-
-impl From<TransactError> for Error {
-    fn from(failure: TransactError) -> Self {
-        failure.error
-    }
-}
-
-impl From<Error> for TransactError {
-    /// An error from before anything was sent.
-    fn from(error: Error) -> Self {
-        Self { error, maybe_done: false }
-    }
-}
-
 impl Store {
     /// Sends a transaction. `token` (1 to 36 characters) marks the call: an SDK retry of one that took effect succeeds
     /// without a second effect.
     ///
     /// # Errors
-    /// The AWS error, throttling among them, which the SDK does not try again when it comes as a reason.
-    pub(super) async fn transact(
-        &self,
-        actions: Vec<TransactWriteItem>,
-        token: String,
-    ) -> Result<Transacted, TransactError> {
+    /// The AWS error, and then it is unknown whether it took effect: the last of the SDK's tries may have been refused and an
+    /// earlier one not. Throttling is among them, which the SDK does not try again when it comes as a reason.
+    pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>, token: String) -> Result<Transacted> {
         let sent = self
             .client
             .transact_write_items()
@@ -96,13 +71,10 @@ impl Store {
             });
             return match other {
                 None => Ok(Transacted::Refused(reasons)),
-                Some(code) => Err(refused(code).into()),
+                Some(code) => Err(refused(code)),
             };
         }
-        Err(TransactError {
-            maybe_done: !is_refusal(&failure),
-            error: service_error(Service::DynamoDb, "TransactWriteItems", &failure),
-        })
+        Err(service_error(Service::DynamoDb, "TransactWriteItems", &failure))
     }
 }
 

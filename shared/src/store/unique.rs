@@ -12,7 +12,7 @@ use futures::FutureExt;
 
 use super::attr::{Item, get_n, get_u64, n, s, take_s};
 use super::job_item::job_of;
-use super::transact::{Reason, TransactError, Transacted};
+use super::transact::{Reason, Transacted};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ impl Store {
             Ok(Transacted::Done) => Ok(Locked::Done),
             Ok(Transacted::Refused(reasons)) => locked(reasons, job),
             // The last of the SDK's tries may have been refused and an earlier one not.
-            Err(TransactError { error, .. }) => match self.get_lock(&lock.key).await {
+            Err(error) => match self.get_lock(&lock.key).await {
                 Ok(Some(found)) if found.nonce == lock.nonce => Ok(Locked::Done),
                 _ => Err(error),
             },
@@ -141,17 +141,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn get_lock(&self, key: &UniqueKey) -> Result<Option<Lock>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::unique(key)))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        answer.item.map(|item| lock_of(item, *key)).transpose()
+        self.get_item(keys::unique(key)).await?.map(|item| lock_of(item, *key)).transpose()
     }
 
     /// A job that held a lock has ended: the lock goes, or is kept as long as the job is where the state still counts. A

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, Transact
 use futures::FutureExt;
 
 use super::attr::{Item, get_u64, n, s, take_s};
-use super::transact::{TransactError, Transacted};
+use super::transact::Transacted;
 use super::workflow_item::{definition_of, open_shards, workflow_of};
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
@@ -46,11 +46,11 @@ impl Store {
         match self.transact(actions, format!("workflow-{nonce:016x}")).await {
             Ok(Transacted::Done) => Ok(()),
             Ok(Transacted::Refused(_)) => Err(Error::internal("a new workflow's id is taken")),
-            Err(TransactError { error, maybe_done: true }) => match self.get_workflow(&workflow.id).await {
+            // The last of the SDK's tries may have been refused and an earlier one not.
+            Err(error) => match self.get_workflow(&workflow.id).await {
                 Ok(Some(_)) => Ok(()),
                 _ => Err(error),
             },
-            Err(TransactError { error, .. }) => Err(error),
         }
     }
 
@@ -68,19 +68,6 @@ impl Store {
     /// The AWS error.
     pub async fn get_definition(&self, id: &JobId) -> Result<Option<Definition>> {
         self.get_item(keys::workflow_definition(id)).await?.map(definition_of).transpose()
-    }
-
-    async fn get_item(&self, key: keys::Key) -> Result<Option<Item>> {
-        let sent = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await;
-        sent.map(|answer| answer.item).map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))
     }
 
     /// Writes what was computed from a workflow that was read, unless it has changed since. `nonce` marks this call for the

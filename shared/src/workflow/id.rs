@@ -1,7 +1,6 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-use uuid::Builder;
 
 use crate::ids::JobId;
 
@@ -49,8 +48,7 @@ pub fn job_id(workflow: &JobId, created_at_ms: i64, index: usize) -> JobId {
     let mut bits = [0; 10];
     bits.copy_from_slice(&digest.finalize()[..10]);
     bits[..2].copy_from_slice(&place);
-    let ms = u64::try_from(created_at_ms).unwrap_or(0);
-    JobId::from(Builder::from_unix_timestamp_millis(ms, &bits).into_uuid())
+    JobId::derived(created_at_ms, &bits)
 }
 
 #[cfg(test)]

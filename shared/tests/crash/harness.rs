@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ojs_core::engine::{Ack, Fetch, LOOKAHEAD_MS, TickBudget};
 use ojs_core::job::{Holder, Job, State};
-use ojs_core::{Engine, JobId, Settings};
+use ojs_core::{Engine, Error, ErrorCode, JobId, Settings};
 use ojs_emulators::SqsFaults;
 use ojs_testkit::TestStack;
 use ojs_wire::{Fault, Plan, Then, Wire};
@@ -37,6 +37,12 @@ pub(crate) struct Scenario<'a> {
     wire: Wire,
     plan: Plan,
     claims: RefCell<HashSet<(JobId, u32)>>,
+}
+
+/// Only AWS's failures may come of AWS's failures.
+pub(crate) fn failed_well(error: &Error) {
+    let expected = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
+    assert!(expected && error.retry_after_s.is_some(), "{error}");
 }
 
 /// Runs `operation` undisturbed, and then once per call, fault and consequence.
