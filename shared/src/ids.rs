@@ -26,6 +26,13 @@ impl JobId {
         well_formed.then(|| Self(text.to_owned()))
     }
 
+    /// When it was made, ms since the Unix epoch; of a [derived](Self::derived) id what it was told.
+    #[must_use]
+    pub fn made_at_ms(&self) -> i64 {
+        let digits = self.0.get(..8).into_iter().chain(self.0.get(9..13)).collect::<String>();
+        i64::from_str_radix(&digits, 16).unwrap_or(0)
+    }
+
     /// The id as text, 36 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

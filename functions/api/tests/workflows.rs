@@ -59,7 +59,18 @@ async fn what_cannot_be_is_refused_and_leaves_nothing() {
             "invalid_request",
             "steps[0].depends_on",
         ),
-        (json!({"type": "group", "jobs": [{"type": "chain", "steps": [step("a")]}]}), 422, "unsupported", "jobs[0]"),
+        (
+            json!({"type": "group", "jobs": [{"type": "chain", "steps": [{"args": []}]}]}),
+            400,
+            "invalid_request",
+            "jobs[0].steps[0].type",
+        ),
+        (
+            (0..6).fold(step("a"), |inner, _| json!({"type": "chain", "steps": [inner]})),
+            400,
+            "invalid_request",
+            "steps[0].steps[0].steps[0].steps[0].steps[0]",
+        ),
         (
             json!({"type": "chain", "steps": [{"type": "a", "args": [], "options": {"retry": {"max_attempts": -1}}}]}),
             422,

@@ -52,6 +52,7 @@ mod workflow_audit;
 mod workflow_cancel;
 mod workflow_create;
 mod workflow_get;
+mod workflow_nested;
 mod workflow_start;
 
 pub use ack::{Ack, Acked};

@@ -1,13 +1,13 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::workflow_start::step_of;
+use super::workflow_start::jobs_of;
 use super::{Engine, MAX_RACES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Job, State};
 use crate::store::WorkflowWritten;
-use crate::workflow::{Kind, StepState, WorkflowState, advance};
+use crate::workflow::{Kind, MemberOf, Role, StepState, Workflow, WorkflowState, advance};
 
 /// Steps that end at once meet at their workflow's item: so often is one tried.
 const MAX_TRIES: u32 = 4 * MAX_RACES;
@@ -18,31 +18,68 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; some of it may be done.
-    pub(super) fn advance_workflow<'a>(&'a self, ended: &'a Job) -> BoxFuture<'a, Result<()>> {
-        // What follows an end may end more: the type must not contain itself.
-        self.advance(ended).boxed()
-    }
-
-    async fn advance(&self, ended: &Job) -> Result<()> {
-        let Some(member) = &ended.member_of else { return Ok(()) };
-        let completed = ended.state == State::Completed;
-        match member.shards {
+    pub(super) async fn advance_workflow(&self, ended: &Job) -> Result<()> {
+        match &ended.member_of {
+            Some(member) => self.advance(member, ended.state == State::Completed).await,
             None => Ok(()),
-            Some(0) => self.advance_graph(&member.workflow, ended, completed).await,
-            Some(shards) => {
-                let shard = member.index % shards;
-                let left = self.store.close_step(&member.workflow, shard, member.index, !completed).await?;
-                if !left.open.is_empty() || !self.store.close_shard(&member.workflow, shard).await? {
-                    return Ok(());
-                }
-                self.end_flat(&member.workflow).await
-            }
         }
     }
 
+    /// The same for any member, a workflow inside another one too.
+    pub(super) fn advance<'a>(&'a self, member: &'a MemberOf, completed: bool) -> BoxFuture<'a, Result<()>> {
+        // What follows an end may end more: the type must not contain itself.
+        async move {
+            match member.role {
+                Role::Callback => Ok(()),
+                Role::AwaitedCallback => match self.store.get_workflow(&member.workflow).await? {
+                    Some(batch) => self.follow_workflow(&batch).await,
+                    None => Ok(()),
+                },
+                Role::Step { shards: 0 } => self.advance_graph(&member.workflow, member.index, completed).await,
+                Role::Step { shards } => {
+                    let shard = member.index % shards;
+                    let left = self.store.close_step(&member.workflow, shard, member.index, !completed).await?;
+                    if !left.open.is_empty() || !self.store.close_shard(&member.workflow, shard).await? {
+                        return Ok(());
+                    }
+                    self.end_flat(&member.workflow).await
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// A workflow has ended: the one that it is inside of moves on. Before that a batch waits for its callbacks (workflows section
+    /// 10.1); whoever ends the last of them comes here. Doing it twice does nothing.
+    ///
+    /// # Errors
+    /// The AWS error; some of it may be done.
+    pub(super) async fn follow_workflow(&self, ended: &Workflow) -> Result<()> {
+        let Some(parent) = &ended.parent else { return Ok(()) };
+        let mut completed = match ended.state {
+            WorkflowState::Running => return Ok(()),
+            WorkflowState::Completed => true,
+            WorkflowState::Failed | WorkflowState::Cancelled => false,
+        };
+        if ended.kind == Kind::Batch && ended.state != WorkflowState::Cancelled {
+            let Some(definition) = self.store.get_definition(&ended.id).await? else { return Ok(()) };
+            let callbacks = definition.callbacks_after(!completed);
+            if !callbacks.is_empty() {
+                if !ended.called_back {
+                    return Ok(());
+                }
+                let jobs = self.store.get_jobs(&jobs_of(ended, &callbacks)).await?;
+                if jobs.iter().any(|job| !job.state.is_terminal()) {
+                    return Ok(());
+                }
+                completed &= jobs.iter().all(|job| job.state == State::Completed);
+            }
+        }
+        self.advance(parent, completed).await
+    }
+
     /// A step that others may depend on: noted first, then they start.
-    async fn advance_graph(&self, id: &JobId, ended: &Job, completed: bool) -> Result<()> {
-        let Some(index) = step_of(ended) else { return Ok(()) };
+    async fn advance_graph(&self, id: &JobId, index: usize, completed: bool) -> Result<()> {
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
         let Some(mut workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
         for _ in 0..MAX_TRIES {
@@ -54,7 +91,8 @@ impl Engine {
                     .filter(|at| definition.steps[*at].after.contains(&index))
                     .collect();
                 if workflow.state != WorkflowState::Running {
-                    return self.store.expire_parts(&workflow, now).await;
+                    self.store.expire_parts(&workflow, now).await?;
+                    return self.follow_workflow(&workflow).await;
                 }
                 return self.start_steps(&workflow, &definition, &behind).await;
             };
@@ -64,6 +102,7 @@ impl Engine {
                     if next.state != WorkflowState::Running && workflow.state == WorkflowState::Running {
                         tracing::info!(workflow_id = %id, state = next.state.as_str(), "workflow ended");
                         self.store.expire_parts(&next, now).await?;
+                        self.follow_workflow(&next).await?;
                     }
                     return Ok(());
                 }
@@ -75,7 +114,7 @@ impl Engine {
         Err(Error::new(ErrorCode::BackendUnavailable, "The workflow keeps changing; try again shortly."))
     }
 
-    /// All jobs of a group or batch have ended: so does it, and its callbacks are made.
+    /// All jobs of a group or batch have ended: so does it, its callbacks are made, and the workflow that it is inside of moves on.
     pub(super) async fn end_flat(&self, id: &JobId) -> Result<()> {
         let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
@@ -83,7 +122,7 @@ impl Engine {
         let over =
             workflow.state != WorkflowState::Running && (workflow.called_back || definition.callbacks.is_empty());
         if workflow.state == WorkflowState::Cancelled || over {
-            return Ok(());
+            return self.follow_workflow(&workflow).await;
         }
         let now = self.now_ms();
         let shards = self.store.get_shards(id, workflow.shards).await?;
@@ -96,14 +135,20 @@ impl Engine {
         if definition.kind == Kind::Batch {
             // It may have been called off in this moment.
             let ended = self.store.get_workflow(id).await?.is_some_and(|now| now.state == state);
-            let callbacks = definition.callbacks.iter().enumerate().filter(|(_, callback)| callback.when.holds(failed));
-            let callbacks: Vec<usize> = callbacks.map(|(at, _)| definition.steps.len() + at).collect();
             if ended {
-                self.start_steps(&workflow, &definition, &callbacks).await?;
+                self.start_steps(&workflow, &definition, &definition.callbacks_after(failed)).await?;
                 self.store.note_called_back(id).await?;
             }
         }
         tracing::info!(workflow_id = %id, state = state.as_str(), "workflow ended");
-        self.store.expire_parts(&workflow, now).await
+        self.store.expire_parts(&workflow, now).await?;
+        match workflow.parent {
+            // As it is now: it may have been called off instead, and its callbacks may have ended already.
+            Some(_) => match self.store.get_workflow(id).await? {
+                Some(ended) => self.follow_workflow(&ended).await,
+                None => Ok(()),
+            },
+            None => Ok(()),
+        }
     }
 }

@@ -24,18 +24,19 @@ impl Engine {
         }
     }
 
-    async fn look_after_workflow(&self, id: &JobId) -> Result<()> {
+    pub(super) async fn look_after_workflow(&self, id: &JobId) -> Result<()> {
         let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
         tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow looked after");
         match workflow.state {
             WorkflowState::Cancelled => {
                 self.stop_steps(&workflow).await.map(|_| ())?;
-                return self.store.expire_parts(&workflow, self.now_ms()).await;
+                self.store.expire_parts(&workflow, self.now_ms()).await?;
+                return self.follow_workflow(&workflow).await;
             }
             // Its callbacks may not all have been made.
             WorkflowState::Completed | WorkflowState::Failed if workflow.shards > 0 => return self.end_flat(id).await,
-            WorkflowState::Completed | WorkflowState::Failed => return Ok(()),
+            WorkflowState::Completed | WorkflowState::Failed => return self.follow_workflow(&workflow).await,
             WorkflowState::Running => {}
         }
         if workflow.creating {
@@ -43,8 +44,11 @@ impl Engine {
         }
         let open = self.open_steps(&workflow).await?;
         let jobs = self.store.get_jobs(&jobs_of(&workflow, &open)).await?;
-        let made = |step: &usize| jobs.iter().any(|job| job.member_of.as_ref().is_some_and(|m| m.index == *step));
-        let mut lost: Vec<usize> = open.iter().filter(|step| !made(step)).copied().collect();
+        let nested: Vec<usize> = open.iter().copied().filter(|at| definition.nested(*at).is_some()).collect();
+        let nested = self.store.get_workflows(&jobs_of(&workflow, &nested)).await?;
+        let members = jobs.iter().map(|job| &job.member_of).chain(nested.iter().map(|nested| &nested.parent));
+        let made: Vec<usize> = members.filter_map(|member| Some(member.as_ref()?.index)).collect();
+        let mut lost: Vec<usize> = open.iter().filter(|step| !made.contains(step)).copied().collect();
         if !lost.is_empty() {
             // One that has ended and been deleted since is not to be run again.
             let Some(newer) = self.store.get_workflow(id).await? else { return Ok(()) };
@@ -59,6 +63,9 @@ impl Engine {
         }
         for job in jobs.iter().filter(|job| job.state.is_terminal()) {
             self.advance_workflow(job).await?;
+        }
+        for ended in nested.iter().filter(|nested| nested.state != WorkflowState::Running) {
+            self.follow_workflow(ended).await?;
         }
         // The last end may be noted, and what follows from it not.
         if workflow.shards > 0 { self.end_flat(id).await } else { Ok(()) }

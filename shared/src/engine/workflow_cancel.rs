@@ -15,23 +15,30 @@ const CONCURRENCY: usize = 8;
 
 impl Engine {
     /// Calls a workflow off (workflows section 11; HTTP binding section 14.3): no step starts any more, jobs that wait are
-    /// cancelled, and those that run may end. What this request does not get done, a tick does.
+    /// cancelled, those that run may end, and workflows inside it are called off, too. One that it is inside of takes it for failed. What this request does not get done, a tick does.
     ///
     /// # Errors
     /// `not_found`; `conflict` when it has ended; the AWS error, after which a repetition answers `conflict` if it took effect.
     pub async fn cancel_workflow(&self, id: &JobId) -> Result<Shown> {
+        self.call_off(id).await?;
+        self.get_workflow(id).await
+    }
+
+    /// The same, without an answer.
+    pub(super) async fn call_off(&self, id: &JobId) -> Result<()> {
         let due = self.now_ms() + WATCH_MS;
         let workflow = self.mark_cancelled(id, due).await?;
         let stopped = async {
             let all_there = self.stop_steps(&workflow).await?;
             self.store.expire_parts(&workflow, self.now_ms()).await?;
+            self.follow_workflow(&workflow).await?;
             if all_there { self.store.leave_workflow(id, due).await } else { Ok(()) }
         };
         if let Err(error) = stopped.await {
             tracing::warn!(workflow_id = %id, %error, "jobs of a cancelled workflow are left; a tick goes on");
         }
         tracing::info!(workflow_id = %id, "workflow cancelled");
-        self.get_workflow(id).await
+        Ok(())
     }
 
     async fn mark_cancelled(&self, id: &JobId, due: i64) -> Result<Workflow> {
@@ -79,10 +86,11 @@ impl Engine {
         let now = self.now_ms();
         let open = self.open_steps(workflow).await?;
         let jobs = self.store.get_jobs(&jobs_of(workflow, &open)).await?;
-        let all_there = jobs.len() == open.len();
+        let nested = self.nested_among(workflow, &open, jobs.len()).await?;
+        let all_there = jobs.len() + nested.len() == open.len();
         let live: Vec<&Job> = jobs.iter().filter(|job| !settle(job, now).state.is_terminal()).collect();
         self.stop_jobs(&live, now).await?;
-        Ok(all_there)
+        Ok(self.stop_nested(&nested).await? && all_there)
     }
 
     /// The same for jobs at hand.

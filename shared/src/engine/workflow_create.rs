@@ -1,5 +1,5 @@
 use super::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Fields;
 use crate::workflow::{Shown, StepView, Workflow, parse_workflow};
 
@@ -17,8 +17,10 @@ impl Engine {
         let now = self.now_ms();
         let definition = parse_workflow(request, now, &self.ids)?;
         let due = now + WATCH_MS;
-        let workflow = Workflow::new(self.ids.job_id(now), &definition, now, due);
-        self.store.put_workflow(&workflow, &definition, self.ids.nonce()).await?;
+        let workflow = Workflow::new(self.ids.job_id(now), &definition, None, now, due);
+        if !self.store.put_workflow(&workflow, &definition, self.ids.nonce()).await? {
+            return Err(Error::internal("a new workflow's id is taken"));
+        }
         let started = async {
             self.start_workflow(&workflow, &definition).await?;
             self.store.leave_workflow(&workflow.id, due).await
@@ -27,7 +29,7 @@ impl Engine {
             tracing::warn!(workflow_id = %workflow.id, %error, "workflow not started in full; a tick goes on");
         }
         tracing::info!(workflow_id = %workflow.id, kind = definition.kind.as_str(), steps = workflow.steps.len(), "workflow created");
-        let steps = workflow.steps.iter().map(|state| StepView { state: *state, job: None }).collect();
+        let steps = workflow.steps.iter().copied().map(StepView::noted).collect();
         Ok(Shown { definition, workflow, steps })
     }
 }

@@ -19,7 +19,7 @@ pub struct WorkflowPage {
 
 impl Engine {
     /// A workflow and its steps (HTTP binding section 14.2): two reads, one more for the steps of a group or batch, one more for
-    /// the jobs where there are at most 100.
+    /// the jobs where there are at most 100, and one for the workflows inside it.
     ///
     /// # Errors
     /// `not_found`; the AWS error.
@@ -41,10 +41,10 @@ impl Engine {
             }
         }
         let now = self.now_ms();
-        let mut steps: Vec<StepView> = states.into_iter().map(|state| StepView { state, job: None }).collect();
+        let mut steps: Vec<StepView> = states.into_iter().map(StepView::noted).collect();
         let mut room = MAX_ANSWER_BYTES / 2;
         if steps.len() <= MAX_JOBS {
-            for job in self.store.get_jobs(&definition.job_ids(&workflow)).await? {
+            for job in self.store.get_jobs(&definition.ids(id, false)).await? {
                 if let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) {
                     let mut job = settle(&job, now).into_owned();
                     // What does not fit is to be had from the job itself.
@@ -52,6 +52,12 @@ impl Engine {
                     job.result = job.result.filter(|_| size <= room);
                     room = room.saturating_sub(size);
                     step.job = Some(job);
+                }
+            }
+            for nested in self.store.get_workflows(&definition.ids(id, true)).await? {
+                let step = nested.parent.as_ref().and_then(|parent| steps.get_mut(parent.index));
+                if let Some(step) = step {
+                    step.nested = Some(nested);
                 }
             }
         }

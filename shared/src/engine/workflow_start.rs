@@ -5,11 +5,12 @@ use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use crate::error::Result;
+use crate::ids::JobId;
 use crate::job::{Job, MAX_ENVELOPE_BYTES, State};
 use crate::json::{Json, raw};
 use crate::store::Put;
 use crate::transport::JobRef;
-use crate::workflow::{Definition, Kind, StepState, Workflow, WorkflowState, job_id};
+use crate::workflow::{Definition, Kind, MemberOf, Source, StepState, Workflow, WorkflowState, job_id};
 
 /// Puts under way at a time.
 const CONCURRENCY: usize = 16;
@@ -40,7 +41,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the jobs of steps (and, from the number of steps on, of callbacks), then sends their messages.
+    /// Makes the jobs of steps (and, from the number of steps on, of callbacks), then sends their messages; makes and starts the
+    /// workflows that are steps.
     ///
     /// # Errors
     /// The AWS error; some may be made.
@@ -54,10 +56,22 @@ impl Engine {
             return Ok(());
         }
         let now = self.now_ms();
-        let mut jobs = Vec::with_capacity(steps.len());
-        for index in steps {
+        // Steps at the start of a workflow inside another one find there what it finds in its own place.
+        let inherited = if workflow.parent.is_some() && steps.iter().any(|at| is_first(definition, *at)) {
+            self.inherited_results(workflow).await?
+        } else {
+            None
+        };
+        let nested: Vec<usize> = steps.iter().copied().filter(|at| definition.nested(*at).is_some()).collect();
+        self.start_nested(workflow, definition, &nested).await?;
+        let mut jobs = Vec::with_capacity(steps.len() - nested.len());
+        for index in steps.iter().filter(|at| !nested.contains(at)) {
             let mut job = definition.job(workflow, *index, now, &self.ids)?;
-            job.parent_results = self.parent_results(workflow, definition, *index, &job).await?;
+            job.parent_results = if is_first(definition, *index) {
+                inherited.clone()
+            } else {
+                self.parent_results(&workflow.id, definition, *index, job.envelope_bytes()).await?
+            };
             // Tells the job that this call makes from one that was there.
             job.nonce = Some(self.ids.nonce());
             self.prepare(&mut job, now);
@@ -79,11 +93,12 @@ impl Engine {
             }
         }
         let read = self.store.get_workflow(&workflow.id).await?;
-        let is_step = |job: &&Job| job.member_of.as_ref().is_some_and(|member| member.shards.is_some());
+        let is_step = |job: &&Job| job.member_of.as_ref().is_some_and(MemberOf::is_step);
         if read.is_some_and(|read| read.state == WorkflowState::Cancelled) {
-            // It was called off since, perhaps before these jobs were there to be cancelled.
+            // It was called off since, perhaps before these were there to be cancelled.
             let steps: Vec<&Job> = there.iter().filter(is_step).collect();
             self.stop_jobs(&steps, now).await?;
+            self.stop_nested(&jobs_of(workflow, &nested)).await?;
             there.retain(|job| !is_step(&job));
         }
         self.send_waiting(&there.iter().collect::<Vec<_>>()).await?;
@@ -106,13 +121,13 @@ impl Engine {
 
     /// Results of the steps before, in order: of a chain all of them, of a graph those that the step depends on, of a batch all,
     /// for its callbacks (workflows section 7). `null` for a job that had none, failed, is forgotten, or whose result there is no
-    /// room for.
-    async fn parent_results(
+    /// room for beside an envelope of `envelope_bytes`.
+    pub(super) async fn parent_results(
         &self,
-        workflow: &Workflow,
+        workflow: &JobId,
         definition: &Definition,
         index: usize,
-        job: &Job,
+        envelope_bytes: usize,
     ) -> Result<Option<Json>> {
         let before: Vec<usize> = match (definition.kind, definition.steps.get(index)) {
             (Kind::Chain, _) => (0..index).collect(),
@@ -122,11 +137,14 @@ impl Engine {
         if before.is_empty() {
             return Ok(None);
         }
+        let sources = Source::List(before.iter().map(|at| Source::of(workflow, definition, *at)).collect());
+        let mut ids = Vec::new();
+        sources.jobs(&mut ids);
         // The envelope's limit leaves room for history and a result; what is passed on must not take it.
-        let room = MAX_RESULTS_BYTES.min(MAX_ENVELOPE_BYTES.saturating_sub(job.envelope_bytes()));
-        let mut room = room.saturating_sub(before.len() * NULL_BYTES);
-        let mut results: Vec<String> = Vec::with_capacity(before.len());
-        for part in jobs_of(workflow, &before).chunks(PARENTS_PER_READ) {
+        let room = MAX_RESULTS_BYTES.min(MAX_ENVELOPE_BYTES.saturating_sub(envelope_bytes));
+        let mut room = room.saturating_sub(ids.len() * NULL_BYTES);
+        let mut results: Vec<String> = Vec::with_capacity(ids.len());
+        for part in ids.chunks(PARENTS_PER_READ) {
             let jobs = if room > 0 { self.store.get_jobs(part).await? } else { Vec::new() };
             for id in part {
                 let job = jobs.iter().find(|job| job.id == *id && job.state == State::Completed);
@@ -135,13 +153,18 @@ impl Engine {
                 if fits {
                     room -= result.len();
                 } else {
-                    tracing::warn!(job_id = %id, workflow_id = %workflow.id, "a result is too large to be passed on");
+                    tracing::warn!(job_id = %id, workflow_id = %workflow, "a result is too large to be passed on");
                 }
                 results.push(if fits { result } else { "null" }.to_owned());
             }
         }
-        raw(format!("[{}]", results.join(","))).map(Some)
+        raw(sources.render(&mut results.into_iter())).map(Some)
     }
+}
+
+/// Whether nothing comes before a step in its own workflow.
+fn is_first(definition: &Definition, index: usize) -> bool {
+    definition.steps.get(index).is_some_and(|step| step.after.is_empty())
 }
 
 /// Steps whose jobs have been made.
@@ -149,12 +172,7 @@ pub(super) fn started(workflow: &Workflow) -> Vec<usize> {
     (0..workflow.steps.len()).filter(|at| workflow.steps[*at] == StepState::Started).collect()
 }
 
-/// The jobs of steps.
-pub(super) fn jobs_of(workflow: &Workflow, steps: &[usize]) -> Vec<crate::ids::JobId> {
-    steps.iter().map(|at| job_id(&workflow.id, workflow.created_at, *at)).collect()
-}
-
-/// The step that a job is.
-pub(super) fn step_of(job: &Job) -> Option<usize> {
-    job.member_of.as_ref().map(|member| member.index)
+/// The jobs of steps, or the workflows that they are.
+pub(super) fn jobs_of(workflow: &Workflow, steps: &[usize]) -> Vec<JobId> {
+    steps.iter().map(|at| job_id(&workflow.id, *at)).collect()
 }

@@ -7,7 +7,8 @@
 //! | `ca` `en` | created, ended, ms | | `cr` | its first jobs may not all be made |
 //! | `nm` | name | | `cd` | its callbacks are made |
 //! | `v` `nc` | version, nonce of the last write | | `dup` `dus` | due index: when a tick looks after it |
-//! | `lp` | listing index | | `ttl` | when the items may go, s |
+//! | `lp` | listing index, outermost ones only | | `ttl` | when the items may go, s |
+//! | `pa` | which member of which workflow it is | | | |
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -16,7 +17,7 @@ use super::{Store, keys};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::State;
-use crate::workflow::{Definition, Kind, StepState, Workflow, WorkflowState};
+use crate::workflow::{Definition, Kind, MemberOf, StepState, Workflow, WorkflowState};
 
 impl Store {
     pub(super) fn workflow_item(&self, workflow: &Workflow, nonce: u64) -> Item {
@@ -46,7 +47,9 @@ impl Store {
             put("dup", s(keys::due(shard)));
             put("dus", n(at));
         }
-        if self.listing {
+        if let Some(parent) = &workflow.parent {
+            put("pa", s(parent.to_string()));
+        } else if self.listing {
             put("lp", s(keys::workflows(shard)));
         }
         item
@@ -79,6 +82,10 @@ pub(super) fn workflow_of(mut item: Item) -> Result<Workflow> {
         id,
         kind,
         name: take_s(&mut item, "nm"),
+        parent: match take_s(&mut item, "pa") {
+            Some(text) => Some(MemberOf::parse(&text).ok_or_else(broken)?),
+            None => None,
+        },
         state: take_s(&mut item, "s").and_then(|state| WorkflowState::parse(&state)).ok_or_else(broken)?,
         steps: steps.chars().map(StepState::of_letter).collect::<Option<_>>().ok_or_else(broken)?,
         shards: get_n(&item, "sh").and_then(|count| usize::try_from(count).ok()).unwrap_or(0),

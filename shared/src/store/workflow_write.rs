@@ -24,11 +24,11 @@ pub enum WorkflowWritten {
 }
 
 impl Store {
-    /// Stores a new workflow and its definition: one transaction.
+    /// Stores a new workflow and its definition: one transaction. `false` when there is one with its id.
     ///
     /// # Errors
     /// The AWS error; when it is unknown whether it took effect, one read tells.
-    pub async fn put_workflow(&self, workflow: &Workflow, definition: &Definition, nonce: u64) -> Result<()> {
+    pub async fn put_workflow(&self, workflow: &Workflow, definition: &Definition, nonce: u64) -> Result<bool> {
         let mut main = self.workflow_item(workflow, nonce);
         if workflow.shards > 0 {
             main.insert("op".to_owned(), open_shards(workflow.shards));
@@ -44,11 +44,11 @@ impl Store {
         };
         let actions = vec![put(main)?, put(asked)?];
         match self.transact(actions, format!("workflow-{nonce:016x}")).await {
-            Ok(Transacted::Done) => Ok(()),
-            Ok(Transacted::Refused(_)) => Err(Error::internal("a new workflow's id is taken")),
+            Ok(Transacted::Done) => Ok(true),
+            Ok(Transacted::Refused(_)) => Ok(false),
             // The last of the SDK's tries may have been refused and an earlier one not.
             Err(error) => match self.get_workflow(&workflow.id).await {
-                Ok(Some(_)) => Ok(()),
+                Ok(Some(_)) => Ok(true),
                 _ => Err(error),
             },
         }

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::{MemberOf, Role};
 use crate::error::{Error, Result};
 use crate::ids::{Ids, JobId};
 use crate::job::{Job, parse_enqueue};
@@ -40,15 +41,59 @@ impl Kind {
 
 /// One step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "StoredStep", into = "StoredStep")]
 pub struct Step {
     /// The client's name for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The request of its job.
-    pub job: Json,
+    /// What is to be done.
+    pub work: Work,
     /// The steps that must have completed before it starts, by index.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<usize>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// A job: its request.
+    Job(Json),
+    /// A workflow inside this one (workflows section 10).
+    Workflow(Box<Definition>),
+}
+
+/// A step as stored: it has one of `job` and `workflow`.
+#[derive(Serialize, Deserialize)]
+struct StoredStep {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workflow: Option<Box<Definition>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    after: Vec<usize>,
+}
+
+impl From<Step> for StoredStep {
+    fn from(step: Step) -> Self {
+        let (job, workflow) = match step.work {
+            Work::Job(job) => (Some(job), None),
+            Work::Workflow(workflow) => (None, Some(workflow)),
+        };
+        Self { name: step.name, job, workflow, after: step.after }
+    }
+}
+
+impl TryFrom<StoredStep> for Step {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredStep) -> std::result::Result<Self, Self::Error> {
+        let work = match (stored.job, stored.workflow) {
+            (Some(job), None) => Work::Job(job),
+            (None, Some(workflow)) => Work::Workflow(workflow),
+            _ => return Err("a step has a job or a workflow"),
+        };
+        Ok(Self { name: stored.name, work, after: stored.after })
+    }
 }
 
 /// When a callback of a batch is made (workflows section 6.3).
@@ -113,28 +158,54 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// The workflow that a step is; `None` when it is a job.
+    #[must_use]
+    pub fn nested(&self, index: usize) -> Option<&Definition> {
+        match &self.steps.get(index)?.work {
+            Work::Workflow(nested) => Some(nested),
+            Work::Job(_) => None,
+        }
+    }
+
     /// The job of a step, or (from `steps.len()` on) of a callback, as it is made at `now_ms`.
     ///
     /// # Errors
-    /// Those of an enqueue, which the definition did not have when it was accepted.
+    /// Those of an enqueue, which the definition did not have when it was accepted; `internal_error` for a step that is a workflow.
     pub fn job(&self, workflow: &super::Workflow, index: usize, now_ms: i64, ids: &Ids) -> Result<Job> {
-        let request = match self.steps.get(index) {
-            Some(step) => &step.job,
-            None => {
-                let callback = self.callbacks.get(index - self.steps.len());
-                &callback.ok_or_else(|| Error::internal("a workflow without this step"))?.job
-            }
+        let request = match self.steps.get(index).map(|step| &step.work) {
+            Some(Work::Job(request)) => Some(request),
+            Some(Work::Workflow(_)) => None,
+            None => self.callbacks.get(index - self.steps.len()).map(|callback| &callback.job),
         };
+        let request = request.ok_or_else(|| Error::internal("a workflow without this step"))?;
         let mut job = parse_enqueue(Fields::from_request(request)?, now_ms, ids)?.job;
-        job.id = super::job_id(&workflow.id, workflow.created_at, index);
-        let shards = (index < self.steps.len()).then_some(workflow.shards);
-        job.member_of = Some(super::MemberOf { workflow: workflow.id.clone(), index, shards });
+        job.id = super::job_id(&workflow.id, index);
+        job.member_of = Some(self.member(workflow, index));
         Ok(job)
     }
 
-    /// Ids of the steps' jobs.
+    /// Which member of a workflow a step is; from `steps.len()` on, a callback.
     #[must_use]
-    pub fn job_ids(&self, workflow: &super::Workflow) -> Vec<JobId> {
-        (0..self.steps.len()).map(|index| super::job_id(&workflow.id, workflow.created_at, index)).collect()
+    pub fn member(&self, workflow: &super::Workflow, index: usize) -> MemberOf {
+        let role = match (index < self.steps.len(), &workflow.parent) {
+            (true, _) => Role::Step { shards: workflow.shards },
+            (false, None) => Role::Callback,
+            (false, Some(_)) => Role::AwaitedCallback,
+        };
+        MemberOf { workflow: workflow.id.clone(), index, role }
+    }
+
+    /// Ids of the steps that are jobs, or (`nested`) workflows.
+    #[must_use]
+    pub fn ids(&self, workflow: &JobId, nested: bool) -> Vec<JobId> {
+        let steps = (0..self.steps.len()).filter(|index| self.nested(*index).is_some() == nested);
+        steps.map(|index| super::job_id(workflow, index)).collect()
+    }
+
+    /// Callbacks that are made when all jobs have ended, by their place behind the steps.
+    #[must_use]
+    pub fn callbacks_after(&self, failed: bool) -> Vec<usize> {
+        let callbacks = self.callbacks.iter().enumerate().filter(|(_, callback)| callback.when.holds(failed));
+        callbacks.map(|(at, _)| self.steps.len() + at).collect()
     }
 }

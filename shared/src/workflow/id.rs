@@ -4,18 +4,29 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::JobId;
 
-/// In the place of the shards of a callback.
-const CALLBACK: &str = "-";
+/// What a member is to its workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A step; `shards` of its group or batch, 0 where steps depend on others.
+    Step {
+        /// How many there are.
+        shards: usize,
+    },
+    /// A callback, which nothing follows.
+    Callback,
+    /// A callback of a batch inside another workflow, which waits for it (workflows section 10.1).
+    AwaitedCallback,
+}
 
-/// Which step of which workflow a job is.
+/// Which member of which workflow a job, or a workflow inside it, is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberOf {
     /// The workflow.
     pub workflow: JobId,
     /// The step; from the number of steps on, a callback.
     pub index: usize,
-    /// Shards of its group or batch, 0 where steps depend on others; `None` for a callback, which nothing follows.
-    pub shards: Option<usize>,
+    /// What it is there.
+    pub role: Role,
 }
 
 impl MemberOf {
@@ -23,32 +34,43 @@ impl MemberOf {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('#');
-        let (workflow, index, shards) = (parts.next()?, parts.next()?, parts.next()?);
-        let shards = if shards == CALLBACK { None } else { Some(shards.parse().ok()?) };
-        Some(Self { workflow: JobId::parse(workflow)?, index: index.parse().ok()?, shards })
+        let (workflow, index, role) = (parts.next()?, parts.next()?, parts.next()?);
+        let role = match role {
+            "-" => Role::Callback,
+            "=" => Role::AwaitedCallback,
+            shards => Role::Step { shards: shards.parse().ok()? },
+        };
+        Some(Self { workflow: JobId::parse(workflow)?, index: index.parse().ok()?, role })
+    }
+
+    /// Whether it is a step.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        matches!(self.role, Role::Step { .. })
     }
 }
 
 impl fmt::Display for MemberOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}#", self.workflow, self.index)?;
-        match self.shards {
-            Some(shards) => write!(f, "{shards}"),
-            None => f.write_str(CALLBACK),
+        match self.role {
+            Role::Step { shards } => write!(f, "{shards}"),
+            Role::Callback => f.write_str("-"),
+            Role::AwaitedCallback => f.write_str("="),
         }
     }
 }
 
-/// The id of a step's job: a UUIDv7 of the workflow's time whose other bits follow from workflow and step, so that whoever starts
-/// the step makes the same job (I5). Ids rise with the index.
+/// The id of a step's job, or of the workflow that a step is: a UUIDv7 of the outermost workflow's time whose other bits follow
+/// from workflow and step, so that whoever starts the step makes the same (I5). Ids rise with the index.
 #[must_use]
-pub fn job_id(workflow: &JobId, created_at_ms: i64, index: usize) -> JobId {
+pub fn job_id(workflow: &JobId, index: usize) -> JobId {
     let place = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();
     let digest = Sha256::new().chain_update("ojs workflow\0").chain_update(workflow.as_str()).chain_update(place);
     let mut bits = [0; 10];
     bits.copy_from_slice(&digest.finalize()[..10]);
     bits[..2].copy_from_slice(&place);
-    JobId::derived(created_at_ms, &bits)
+    JobId::derived(workflow.made_at_ms(), &bits)
 }
 
 #[cfg(test)]
@@ -61,14 +83,16 @@ mod tests {
     fn ids_follow_from_workflow_and_step_and_rise() {
         let ids = Ids::new();
         let (one, two) = (ids.job_id(1_700_000_000_000), ids.job_id(1_700_000_000_000));
-        let of = |workflow: &JobId| (0..1_100).map(|i| job_id(workflow, 1_700_000_000_000, i)).collect::<Vec<_>>();
+        let of = |workflow: &JobId| (0..1_100).map(|i| job_id(workflow, i)).collect::<Vec<_>>();
         assert_eq!(of(&one), of(&one));
         assert!(of(&one).windows(2).all(|two| two[0] < two[1]));
         assert!(of(&one).iter().zip(of(&two)).all(|(a, b)| *a != b && JobId::parse(a.as_str()).is_some()));
-        for shards in [Some(0), Some(16), None] {
-            let member = MemberOf { workflow: one.clone(), index: 7, shards };
+        for role in [Role::Step { shards: 0 }, Role::Step { shards: 16 }, Role::Callback, Role::AwaitedCallback] {
+            let member = MemberOf { workflow: one.clone(), index: 7, role };
             assert_eq!(MemberOf::parse(&member.to_string()), Some(member));
         }
         assert_eq!(MemberOf::parse("x#1"), None);
+        assert_eq!(job_id(&one, 3).made_at_ms(), 1_700_000_000_000);
+        assert_ne!(job_id(&job_id(&one, 0), 0), job_id(&one, 0));
     }
 }

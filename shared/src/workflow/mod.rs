@@ -8,12 +8,15 @@
 
 mod definition;
 mod id;
+mod order;
 mod parse;
 mod progress;
+mod result;
 mod view;
 
-pub use definition::{Callback, Definition, Kind, Step, When};
-pub use id::{MemberOf, job_id};
-pub use parse::{MAX_DEFINITION_BYTES, MAX_GRAPH_STEPS, MAX_STEPS, parse_workflow};
+pub use definition::{Callback, Definition, Kind, Step, When, Work};
+pub use id::{MemberOf, Role, job_id};
+pub use parse::{MAX_DEFINITION_BYTES, MAX_GRAPH_STEPS, MAX_LEVELS, MAX_STEPS, parse_workflow};
 pub use progress::{StepState, Workflow, WorkflowState, advance, cancel, shards_of};
+pub use result::Source;
 pub use view::{Shown, StepView};

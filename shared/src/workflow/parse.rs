@@ -1,16 +1,19 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Callback, Definition, Kind, Step, When};
+use super::order::order;
+use super::{Callback, Definition, Kind, Step, When, Work};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::Ids;
 use crate::job::parse_enqueue;
 use crate::json::{Fields, Json, raw};
 
-/// Most jobs of a group or batch.
+/// Most jobs of a group or batch, and of a workflow with all workflows inside it.
 pub const MAX_STEPS: usize = 1_000;
+/// Most levels of workflows inside each other, the outermost counted (workflows section 10.2 asks for 3).
+pub const MAX_LEVELS: usize = 5;
 /// Most steps where steps depend on others: all of them are in one item.
 pub const MAX_GRAPH_STEPS: usize = 200;
 /// Largest definition, bytes of JSON: a DynamoDB item holds 400 KiB.
@@ -20,19 +23,169 @@ const MAX_NAME_CHARS: usize = 255;
 /// Most names in one `depends_on`.
 const MAX_PARENTS: usize = MAX_GRAPH_STEPS;
 
-/// Reads a request for a workflow (workflows section 4 to 6; HTTP binding section 14.1), and checks each of its jobs.
+/// Members of an object in a request.
+type Members = BTreeMap<String, Json>;
+
+/// What a workflow and those inside it have used of the limits.
+struct Reader<'a> {
+    now_ms: i64,
+    ids: &'a Ids,
+    /// Jobs of steps read so far.
+    jobs: usize,
+    /// Bytes of their requests: options are copied into each, so what grows too large ends here, not in memory.
+    bytes: usize,
+}
+
+/// Reads a request for a workflow (workflows sections 4 to 6 and 10; HTTP binding section 14.1), and checks each of its jobs.
 ///
 /// # Errors
 /// `invalid_request` for a workflow that cannot be: without steps, with too many, with ids that are there twice or not at all, with
-/// a cycle; as for an enqueue for each job; `unsupported` for nested workflows and unique jobs; `payload_too_large`.
-pub fn parse_workflow(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<Definition> {
-    let kind = fields.take_string("type")?;
-    let name = take_name(&mut fields, "name")?;
-    let defaults = fields.take_kind("options", "object")?;
-    let steps = fields.take_kind("steps", "array")?;
-    let jobs = fields.take_kind("jobs", "array")?;
-    let callbacks = fields.take_kind("callbacks", "object")?;
-    let (kind, list, member) = match (kind.as_deref(), steps, jobs) {
+/// a cycle, with too many levels; as for an enqueue for each job; `unsupported` for unique jobs; `payload_too_large`.
+pub fn parse_workflow(fields: Fields, now_ms: i64, ids: &Ids) -> Result<Definition> {
+    let definition = Reader { now_ms, ids, jobs: 0, bytes: 0 }.workflow(fields, None, 1)?;
+    let size = serde_json::to_string(&definition).map_err(Error::internal)?.len();
+    if size > MAX_DEFINITION_BYTES {
+        return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
+    }
+    Ok(definition)
+}
+
+impl Reader<'_> {
+    /// One workflow; `outer`: the options of the one that it is in.
+    fn workflow(&mut self, mut fields: Fields, outer: Option<&Json>, level: usize) -> Result<Definition> {
+        let kind = fields.take_string("type")?;
+        let name = take_name(&mut fields, "name")?;
+        let defaults = merged("options", outer, fields.take_kind("options", "object")?.as_ref())?;
+        let steps = fields.take_kind("steps", "array")?;
+        let jobs = fields.take_kind("jobs", "array")?;
+        let callbacks = fields.take_kind("callbacks", "object")?;
+        let (kind, list, member) = kind_of(kind.as_deref(), steps, jobs)?;
+        let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(Error::internal)?;
+        let most = if kind.is_flat() { MAX_STEPS } else { MAX_GRAPH_STEPS };
+        if list.is_empty() || list.len() > most {
+            let problem = format_args!("must have 1 to {most} entries, not {}", list.len());
+            return Err(Error::field(member, problem).with("max", most));
+        }
+        let size = defaults.as_ref().map_or(0, |defaults| defaults.get().len());
+        if size > MAX_DEFINITION_BYTES {
+            return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
+        }
+        let mut steps = Vec::with_capacity(list.len());
+        let mut parents = Vec::with_capacity(list.len());
+        for (index, value) in list.into_iter().enumerate() {
+            let (step, on) = self.step(&format!("{member}[{index}]"), value, kind, defaults.as_ref(), level)?;
+            steps.push(step);
+            parents.push(on);
+        }
+        match kind {
+            Kind::Chain => steps.iter_mut().enumerate().skip(1).for_each(|(index, step)| step.after = vec![index - 1]),
+            Kind::Graph => steps = order(steps, parents)?,
+            Kind::Group | Kind::Batch => {}
+        }
+        let callbacks = self.callbacks(kind, callbacks.as_ref(), defaults.as_ref())?;
+        Ok(Definition { kind, name, steps, callbacks })
+    }
+
+    /// One step, and the names of those that it depends on.
+    fn step(
+        &mut self,
+        field: &str,
+        value: &RawValue,
+        kind: Kind,
+        defaults: Option<&Json>,
+        level: usize,
+    ) -> Result<(Step, Vec<String>)> {
+        let mut fields = Fields::from_member(field, value)?;
+        let mut name = None;
+        let mut parents = Vec::new();
+        if kind == Kind::Graph {
+            let id = take_name(&mut fields, "id")?;
+            let missing = || Error::field(&format!("{field}.id"), "is required where steps depend on others");
+            name = Some(id.ok_or_else(missing)?);
+            parents = fields.take_strings("depends_on", MAX_PARENTS)?.unwrap_or_default();
+        }
+        let given = take_name(&mut fields, "name")?;
+        let members = fields.rest();
+        let work = if members.contains_key("steps") || members.contains_key("jobs") {
+            if level == MAX_LEVELS {
+                let problem = format_args!("is a workflow {} levels deep; {MAX_LEVELS} are possible", level + 1);
+                return Err(Error::field(field, problem).with("max", MAX_LEVELS));
+            }
+            let inner = raw(serde_json::to_string(&members).map_err(Error::internal)?)?;
+            let inner = Fields::from_request(&inner).and_then(|inner| self.workflow(inner, defaults, level + 1));
+            let mut inner = inner.map_err(|error| within(field, error))?;
+            inner.name.clone_from(&given);
+            Work::Workflow(Box::new(inner))
+        } else {
+            self.jobs += 1;
+            if self.jobs > MAX_STEPS {
+                let problem = format_args!("is more than the {MAX_STEPS} jobs that a workflow may have in all");
+                return Err(Error::field(field, problem).with("max", MAX_STEPS));
+            }
+            Work::Job(self.job(field, members, defaults)?)
+        };
+        Ok((Step { name: name.or(given), work, after: Vec::new() }, parents))
+    }
+
+    /// The request of a job, with the workflow's options where it has none of its own.
+    fn job(&mut self, field: &str, mut members: Members, defaults: Option<&Json>) -> Result<Json> {
+        if members.contains_key("id") {
+            let problem = "has no place here: a step's job gets an id of the server's";
+            return Err(Error::field(&format!("{field}.id"), problem));
+        }
+        if defaults.is_some()
+            && let Some(options) = merged(&format!("{field}.options"), defaults, members.get("options"))?
+        {
+            members.insert("options".to_owned(), options);
+        }
+        let job = raw(serde_json::to_string(&members).map_err(Error::internal)?)?;
+        self.bytes += job.get().len();
+        if self.bytes > MAX_DEFINITION_BYTES {
+            return Err(Error::too_large("workflow", self.bytes, MAX_DEFINITION_BYTES));
+        }
+        // Made once now, so that nothing can be wrong with it when its turn comes.
+        let made = Fields::from_request(&job).and_then(|request| parse_enqueue(request, self.now_ms, self.ids));
+        let made = made.map_err(|error| within(field, error))?;
+        if made.unique.is_some() {
+            let message = "Unique jobs inside workflows are not supported: a step must not be another job's duplicate.";
+            return Err(Error::unsupported(message).with("field", format!("{field}.options.unique")));
+        }
+        Ok(job)
+    }
+
+    fn callbacks(&mut self, kind: Kind, callbacks: Option<&Json>, defaults: Option<&Json>) -> Result<Vec<Callback>> {
+        let Some(callbacks) = callbacks else {
+            return match kind {
+                Kind::Batch => Err(Error::field("callbacks", "is required in a batch")),
+                _ => Ok(Vec::new()),
+            };
+        };
+        if kind != Kind::Batch {
+            return Err(Error::field("callbacks", "has no place outside a batch"));
+        }
+        let mut fields = Fields::from_member("callbacks", callbacks)?;
+        let mut read = Vec::new();
+        for when in When::ALL {
+            if let Some(value) = fields.take_kind(when.as_str(), "object")? {
+                let field = format!("callbacks.{}", when.as_str());
+                let job = self.job(&field, Fields::from_member(&field, &value)?.rest(), defaults)?;
+                read.push(Callback { when, job });
+            }
+        }
+        if let Some(unknown) = fields.rest().into_keys().next() {
+            let unknown: String = unknown.chars().take(64).collect();
+            return Err(Error::field(&format!("callbacks.{unknown}"), "is no callback of a batch"));
+        }
+        if read.is_empty() {
+            return Err(Error::field("callbacks", "must have 'on_complete', 'on_success' or 'on_failure'"));
+        }
+        Ok(read)
+    }
+}
+
+/// Which kind of workflow it is, its members, and what they are called.
+fn kind_of(kind: Option<&str>, steps: Option<Json>, jobs: Option<Json>) -> Result<(Kind, Json, &'static str)> {
+    Ok(match (kind, steps, jobs) {
         (Some("chain"), Some(steps), None) => (Kind::Chain, steps, "steps"),
         (Some("group"), None, Some(jobs)) => (Kind::Group, jobs, "jobs"),
         (Some("batch"), None, Some(jobs)) => (Kind::Batch, jobs, "jobs"),
@@ -47,173 +200,18 @@ pub fn parse_workflow(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<Defi
             return Err(Error::field("steps", "is required, unless 'type' is 'group' or 'batch'"));
         }
         (Some(_), ..) => return Err(Error::field("type", "must be 'chain', 'group', 'batch' or 'graph'")),
-    };
-    let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(Error::internal)?;
-    let most = if kind.is_flat() { MAX_STEPS } else { MAX_GRAPH_STEPS };
-    if list.is_empty() || list.len() > most {
-        return Err(
-            Error::field(member, format_args!("must have 1 to {most} entries, not {}", list.len())).with("max", most)
-        );
-    }
-    // Options are copied into each step: what grows too large ends here, not in memory.
-    let mut size = defaults.as_ref().map_or(0, |defaults| defaults.get().len());
-    if size > MAX_DEFINITION_BYTES {
-        return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
-    }
-    size = 0;
-    let mut steps = Vec::with_capacity(list.len());
-    let mut parents = Vec::with_capacity(list.len());
-    for (index, value) in list.into_iter().enumerate() {
-        let field = format!("{member}[{index}]");
-        let (step, on) = read_step(&field, value, kind, defaults.as_ref(), now_ms, ids)?;
-        size += step.job.get().len();
-        if size > MAX_DEFINITION_BYTES {
-            return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
-        }
-        steps.push(step);
-        parents.push(on);
-    }
-    match kind {
-        Kind::Chain => steps.iter_mut().enumerate().skip(1).for_each(|(index, step)| step.after = vec![index - 1]),
-        Kind::Graph => steps = order(steps, parents)?,
-        Kind::Group | Kind::Batch => {}
-    }
-    let callbacks = read_callbacks(kind, callbacks.as_ref(), defaults.as_ref(), now_ms, ids)?;
-    let definition = Definition { kind, name, steps, callbacks };
-    let size = serde_json::to_string(&definition).map_err(Error::internal)?.len();
-    if size > MAX_DEFINITION_BYTES {
-        return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
-    }
-    Ok(definition)
+    })
 }
 
-/// One step, and the names of those that it depends on.
-fn read_step(
-    field: &str,
-    value: &RawValue,
-    kind: Kind,
-    defaults: Option<&Json>,
-    now_ms: i64,
-    ids: &Ids,
-) -> Result<(Step, Vec<String>)> {
-    let mut fields = Fields::from_member(field, value)?;
-    let mut name = take_name(&mut fields, "name")?;
-    let mut parents = Vec::new();
-    if kind == Kind::Graph {
-        let id = take_name(&mut fields, "id")?;
-        name =
-            Some(id.ok_or_else(|| Error::field(&format!("{field}.id"), "is required where steps depend on others"))?);
-        parents = fields.take_strings("depends_on", MAX_PARENTS)?.unwrap_or_default();
+/// The options of a job or workflow (`field`): those of the workflow that it is in, and over them its own.
+fn merged(field: &str, outer: Option<&Json>, own: Option<&Json>) -> Result<Option<Json>> {
+    let own = own.filter(|own| own.get() != "null");
+    let Some(outer) = outer else { return Ok(own.cloned()) };
+    let mut options = Fields::from_member("options", outer)?.rest();
+    if let Some(own) = own {
+        options.extend(Fields::from_member(field, own)?.rest());
     }
-    Ok((Step { name, job: read_job(field, fields, defaults, now_ms, ids)?, after: Vec::new() }, parents))
-}
-
-/// The request of a job, with the workflow's options where it has none of its own.
-fn read_job(field: &str, fields: Fields, defaults: Option<&Json>, now_ms: i64, ids: &Ids) -> Result<Json> {
-    let mut members = fields.rest();
-    if members.contains_key("steps") || members.contains_key("jobs") {
-        return Err(Error::unsupported("Workflows inside workflows are not supported.").with("field", field));
-    }
-    if members.contains_key("id") {
-        return Err(Error::field(&format!("{field}.id"), "has no place here: a step's job gets an id of the server's"));
-    }
-    if let Some(defaults) = defaults {
-        let mut options = Fields::from_member("options", defaults)?.rest();
-        if let Some(own) = members.get("options").filter(|own| own.get() != "null") {
-            options.extend(Fields::from_member(&format!("{field}.options"), own)?.rest());
-        }
-        members.insert("options".to_owned(), raw(serde_json::to_string(&options).map_err(Error::internal)?)?);
-    }
-    let job = raw(serde_json::to_string(&members).map_err(Error::internal)?)?;
-    // Made once now, so that nothing can be wrong with it when its turn comes.
-    let made = Fields::from_request(&job).and_then(|request| parse_enqueue(request, now_ms, ids));
-    let made = made.map_err(|error| within(field, error))?;
-    if made.unique.is_some() {
-        let message = "Unique jobs inside workflows are not supported: a step must not be another job's duplicate.";
-        return Err(Error::unsupported(message).with("field", format!("{field}.options.unique")));
-    }
-    Ok(job)
-}
-
-fn read_callbacks(
-    kind: Kind,
-    callbacks: Option<&Json>,
-    defaults: Option<&Json>,
-    now_ms: i64,
-    ids: &Ids,
-) -> Result<Vec<Callback>> {
-    let Some(callbacks) = callbacks else {
-        return match kind {
-            Kind::Batch => Err(Error::field("callbacks", "is required in a batch")),
-            _ => Ok(Vec::new()),
-        };
-    };
-    if kind != Kind::Batch {
-        return Err(Error::field("callbacks", "has no place outside a batch"));
-    }
-    let mut fields = Fields::from_member("callbacks", callbacks)?;
-    let mut read = Vec::new();
-    for when in When::ALL {
-        if let Some(value) = fields.take_kind(when.as_str(), "object")? {
-            let field = format!("callbacks.{}", when.as_str());
-            let job = read_job(&field, Fields::from_member(&field, &value)?, defaults, now_ms, ids)?;
-            read.push(Callback { when, job });
-        }
-    }
-    if let Some(unknown) = fields.rest().into_keys().next() {
-        let unknown: String = unknown.chars().take(64).collect();
-        return Err(Error::field(&format!("callbacks.{unknown}"), "is no callback of a batch"));
-    }
-    if read.is_empty() {
-        return Err(Error::field("callbacks", "must have 'on_complete', 'on_success' or 'on_failure'"));
-    }
-    Ok(read)
-}
-
-/// Finds the steps that others depend on, and puts each after them.
-fn order(steps: Vec<Step>, parents: Vec<Vec<String>>) -> Result<Vec<Step>> {
-    let mut places = HashMap::new();
-    for (index, step) in steps.iter().enumerate() {
-        if let Some(first) = places.insert(step.name.clone().unwrap_or_default(), index) {
-            let problem = format_args!("is the id of step {first}, too");
-            return Err(Error::field(&format!("steps[{index}].id"), problem));
-        }
-    }
-    let mut after = Vec::with_capacity(steps.len());
-    for (index, names) in parents.iter().enumerate() {
-        let mut on = Vec::with_capacity(names.len());
-        for name in names {
-            let shown: String = name.chars().take(64).collect();
-            let place = places.get(name).copied().ok_or_else(|| {
-                Error::field(&format!("steps[{index}].depends_on"), format_args!("names '{shown}', which is no step"))
-            })?;
-            if !on.contains(&place) {
-                on.push(place);
-            }
-        }
-        after.push(on);
-    }
-    // Those that depend on nothing left, until none is left.
-    let mut sorted: Vec<usize> = Vec::with_capacity(steps.len());
-    while sorted.len() < steps.len() {
-        let free: Vec<usize> = (0..steps.len())
-            .filter(|at| !sorted.contains(at) && after[*at].iter().all(|on| sorted.contains(on)))
-            .collect();
-        if free.is_empty() {
-            let stuck = (0..steps.len()).find(|at| !sorted.contains(at)).unwrap_or(0);
-            return Err(Error::field(&format!("steps[{stuck}].depends_on"), "leads back to the step itself"));
-        }
-        sorted.extend(free);
-    }
-    let new_place: HashMap<usize, usize> = sorted.iter().enumerate().map(|(new, old)| (*old, new)).collect();
-    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-    let mut placed = Vec::with_capacity(sorted.len());
-    for old in sorted {
-        if let Some(step) = steps[old].take() {
-            placed.push(Step { after: after[old].iter().map(|on| new_place[on]).collect(), ..step });
-        }
-    }
-    Ok(placed)
+    raw(serde_json::to_string(&options).map_err(Error::internal)?).map(Some)
 }
 
 fn take_name(fields: &mut Fields, name: &str) -> Result<Option<String>> {
@@ -245,6 +243,45 @@ mod tests {
         parse_workflow(Fields::from_body(body.as_bytes()).unwrap(), 1_700_000_000_000, &Ids::new())
     }
 
+    fn request(definition: &Definition, index: usize) -> &str {
+        match &definition.steps[index].work {
+            Work::Job(job) => job.get(),
+            Work::Workflow(_) => panic!("a workflow"),
+        }
+    }
+
+    /// Chains of `levels` levels, one inside the other, and a job in the innermost.
+    fn nested(levels: usize) -> String {
+        let job = r#"{"type":"a","args":[]}"#.to_owned();
+        (0..levels).fold(job, |inner, _| format!(r#"{{"type":"chain","steps":[{inner}]}}"#))
+    }
+
+    #[test]
+    fn workflows_are_read_inside_workflows() {
+        let inner = r#"{"id":"x","name":"n","type":"batch","options":{"priority":2},"depends_on":["y"],
+            "jobs":[{"type":"b","args":[]},{"type":"chain","steps":[{"type":"c","args":[],"options":{"priority":3}}]}],
+            "callbacks":{"on_success":{"type":"d","args":[]}}}"#;
+        let body = format!(r#"{{"options":{{"queue":"q"}},"steps":[{inner},{{"id":"y","type":"a","args":[]}}]}}"#);
+        let graph = parse(&body).unwrap();
+        assert_eq!((graph.steps[1].name.as_deref(), graph.steps[1].after.as_slice()), (Some("x"), [0].as_slice()));
+        let batch = graph.nested(1).unwrap();
+        assert_eq!((batch.kind, batch.name.as_deref()), (Kind::Batch, Some("n")));
+        assert_eq!(request(batch, 0), r#"{"args":[],"options":{"priority":2,"queue":"q"},"type":"b"}"#);
+        let chain = batch.nested(1).unwrap();
+        assert_eq!(request(chain, 0), r#"{"args":[],"options":{"priority":3,"queue":"q"},"type":"c"}"#);
+        assert_eq!(batch.callbacks[0].job.get(), r#"{"args":[],"options":{"priority":2,"queue":"q"},"type":"d"}"#);
+        let again: Definition = serde_json::from_str(&serde_json::to_string(&graph).unwrap()).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{graph:?}"));
+
+        assert!(parse(&nested(MAX_LEVELS)).is_ok());
+        let error = parse(&nested(MAX_LEVELS + 1)).unwrap_err();
+        assert_eq!(error.details["field"], "steps[0].steps[0].steps[0].steps[0].steps[0]", "{error}");
+        assert_eq!(error.details["max"], MAX_LEVELS);
+        let group = format!(r#"{{"type":"group","jobs":[{}]}}"#, vec![r#"{"type":"a","args":[]}"#; 501].join(","));
+        let error = parse(&format!(r#"{{"type":"chain","steps":[{group},{group}]}}"#)).unwrap_err();
+        assert_eq!(error.details["field"], "steps[1].jobs[499]", "{error}");
+    }
+
     #[test]
     fn every_kind_is_read() {
         let chain =
@@ -261,8 +298,8 @@ mod tests {
         let names: Vec<_> = graph.steps.iter().map(|step| step.name.clone().unwrap()).collect();
         assert_eq!(names, ["a", "b", "c"]);
         assert_eq!(graph.steps[2].after, [0, 1]);
-        assert_eq!(graph.steps[2].job.get(), r#"{"args":[],"options":{"priority":5,"queue":"q"},"type":"c"}"#);
-        assert_eq!(graph.steps[1].job.get(), r#"{"args":[],"options":{"queue":"r"},"type":"b"}"#);
+        assert_eq!(request(&graph, 2), r#"{"args":[],"options":{"priority":5,"queue":"q"},"type":"c"}"#);
+        assert_eq!(request(&graph, 1), r#"{"args":[],"options":{"queue":"r"},"type":"b"}"#);
         let again: Definition = serde_json::from_str(&serde_json::to_string(&graph).unwrap()).unwrap();
         assert_eq!(format!("{again:?}"), format!("{graph:?}"));
     }
@@ -325,9 +362,22 @@ mod tests {
                 "steps[1].depends_on",
             ),
             (
-                r#"{"type":"group","jobs":[{"type":"group","jobs":[{"type":"a","args":[]}]}]}"#.to_owned(),
-                "unsupported",
-                "jobs[0]",
+                r#"{"type":"group","jobs":[{"type":"chain","steps":[{"args":[]}]}]}"#.to_owned(),
+                "invalid_request",
+                "jobs[0].steps[0].type",
+            ),
+            (r#"{"type":"group","jobs":[{"type":"tree","jobs":[]}]}"#.to_owned(), "invalid_request", "jobs[0].type"),
+            (
+                r#"{"type":"chain","steps":[{"type":"batch","jobs":[{"type":"a","args":[]}]}]}"#.to_owned(),
+                "invalid_request",
+                "steps[0].callbacks",
+            ),
+            (
+                format!(
+                    r#"{{"type":"batch","jobs":[{job}],"callbacks":{{"on_success":{{"type":"group","jobs":[{job}]}}}}}}"#
+                ),
+                "invalid_request",
+                "callbacks.on_success.args",
             ),
             (
                 r#"{"type":"group","jobs":[{"type":"a","args":[],"options":{"unique":{}}}]}"#.to_owned(),

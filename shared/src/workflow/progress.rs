@@ -1,4 +1,4 @@
-use super::{Definition, Kind};
+use super::{Definition, Kind, MemberOf};
 use crate::ids::JobId;
 
 /// Steps of one shard of a group or batch; so many may end at once without meeting each other.
@@ -85,6 +85,8 @@ pub struct Workflow {
     pub kind: Kind,
     /// The client's name for it.
     pub name: Option<String>,
+    /// Which step of which workflow it is, when it is inside another.
+    pub parent: Option<MemberOf>,
     /// How it is.
     pub state: WorkflowState,
     /// Its steps; of a group or batch they are in the shards, and `Started` here.
@@ -114,12 +116,13 @@ pub fn shards_of(steps: usize) -> usize {
 impl Workflow {
     /// A new one: its first steps are to be started.
     #[must_use]
-    pub fn new(id: JobId, definition: &Definition, now_ms: i64, due_at: i64) -> Self {
+    pub fn new(id: JobId, definition: &Definition, parent: Option<MemberOf>, now_ms: i64, due_at: i64) -> Self {
         let first = |step: &super::Step| if step.after.is_empty() { StepState::Started } else { StepState::Waiting };
         Self {
             id,
             kind: definition.kind,
             name: definition.name.clone(),
+            parent,
             state: WorkflowState::Running,
             steps: definition.steps.iter().map(first).collect(),
             shards: if definition.kind.is_flat() { shards_of(definition.steps.len()) } else { 0 },
@@ -197,17 +200,17 @@ mod tests {
     use super::*;
     use crate::ids::Ids;
     use crate::json::raw;
-    use crate::workflow::Step;
+    use crate::workflow::{Step, Work};
 
     fn graph(after: &[&[usize]]) -> (Definition, Workflow) {
-        let step = |after: &&[usize]| Step { name: None, job: raw("{}").unwrap(), after: after.to_vec() };
+        let step = |after: &&[usize]| Step { name: None, work: Work::Job(raw("{}").unwrap()), after: after.to_vec() };
         let definition = Definition {
             kind: Kind::Graph,
             name: None,
             steps: after.iter().map(step).collect(),
             callbacks: Vec::new(),
         };
-        let workflow = Workflow::new(Ids::new().job_id(1), &definition, 1, 2);
+        let workflow = Workflow::new(Ids::new().job_id(1), &definition, None, 1, 2);
         (definition, workflow)
     }
 

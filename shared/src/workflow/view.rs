@@ -1,7 +1,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::{Definition, Kind, StepState, Workflow, WorkflowState, job_id};
+use super::{Definition, Kind, StepState, Work, Workflow, WorkflowState, job_id};
 use crate::job::{Job, format_ms};
 use crate::json::Fields;
 
@@ -12,6 +12,16 @@ pub struct StepView {
     pub state: StepState,
     /// Its job, settled.
     pub job: Option<Job>,
+    /// The workflow that it is.
+    pub nested: Option<Workflow>,
+}
+
+impl StepView {
+    /// One of which no more than `state` is known.
+    #[must_use]
+    pub fn noted(state: StepState) -> Self {
+        Self { state, job: None, nested: None }
+    }
 }
 
 /// A workflow on the wire, in the suites' shape and the HTTP binding's (section 14.2).
@@ -33,23 +43,39 @@ impl Shown {
     fn step(&self, index: usize) -> Value {
         let (step, view) = (&self.definition.steps[index], &self.steps[index]);
         let started = view.state != StepState::Waiting && view.state != StepState::Skipped;
-        let text = |name: &str| {
-            let mut request = Fields::from_request(&step.job).ok()?;
-            request.take_string(name).ok().flatten()
+        let kind = match &step.work {
+            Work::Workflow(nested) => Some(nested.kind.as_str().to_owned()),
+            Work::Job(request) => {
+                Fields::from_request(request).and_then(|mut job| job.take_string("type")).ok().flatten()
+            }
         };
-        let state = match (&view.job, view.state) {
-            (_, StepState::Waiting) => "pending",
-            (_, StepState::Skipped) => "cancelled",
-            (_, StepState::Completed) => "completed",
-            (Some(job), _) => job.state.as_str(),
-            (None, StepState::Started) => "available",
-            (None, StepState::Failed) => "discarded",
+        let nested = matches!(step.work, Work::Workflow(_));
+        let state = match (&view.job, &view.nested, view.state) {
+            (.., StepState::Waiting) => "pending",
+            (.., StepState::Skipped) => "cancelled",
+            (.., StepState::Completed) => "completed",
+            (Some(job), ..) => job.state.as_str(),
+            (_, Some(inner), StepState::Failed) => inner.state.as_str(),
+            // Of a batch the callbacks may still run.
+            (None, _, StepState::Started) => {
+                if nested {
+                    "running"
+                } else {
+                    "available"
+                }
+            }
+            (None, _, StepState::Failed) => {
+                if nested {
+                    "failed"
+                } else {
+                    "discarded"
+                }
+            }
         };
-        let id = job_id(&self.workflow.id, self.workflow.created_at, index);
-        let mut shown = json!({
-            "index": index, "type": text("type"), "state": state,
-            "job_id": if started { Value::from(id.as_str()) } else { Value::Null },
-        });
+        let id = job_id(&self.workflow.id, index);
+        let id = if started { Value::from(id.as_str()) } else { Value::Null };
+        let mut shown = json!({"index": index, "type": kind, "state": state});
+        shown[if nested { "workflow_id" } else { "job_id" }] = id;
         if let Some(name) = &step.name {
             shown["name"] = Value::from(name.as_str());
         }
@@ -57,6 +83,12 @@ impl Shown {
             let names = step.after.iter().filter_map(|on| self.definition.steps[*on].name.as_deref());
             shown["depends_on"] = names.map(Value::from).collect();
             shown["id"] = step.name.as_deref().map_or(Value::Null, Value::from);
+        }
+        if let Some(inner) = &view.nested {
+            shown["started_at"] = Value::from(format_ms(inner.created_at));
+            if let Some(at) = inner.ended_at {
+                shown["completed_at"] = Value::from(format_ms(at));
+            }
         }
         if let Some(job) = &view.job {
             for (name, at) in [("started_at", job.started_at), ("completed_at", job.completed_at)] {
@@ -79,6 +111,9 @@ impl Serialize for Shown {
         map.serialize_entry("id", workflow.id.as_str())?;
         map.serialize_entry("type", kind.as_str())?;
         map.serialize_entry("name", &self.definition.name)?;
+        if let Some(parent) = &workflow.parent {
+            map.serialize_entry("parent_workflow_id", parent.workflow.as_str())?;
+        }
         map.serialize_entry("state", workflow.state.as_str())?;
         map.serialize_entry("created_at", &format_ms(workflow.created_at))?;
         if let Some(at) = workflow.ended_at {
@@ -102,7 +137,7 @@ impl Serialize for Shown {
                 .iter()
                 .enumerate()
                 .map(|(at, callback)| {
-                    let id = job_id(&workflow.id, workflow.created_at, total + at);
+                    let id = job_id(&workflow.id, total + at);
                     let failed = workflow.state == WorkflowState::Failed;
                     let ended = matches!(workflow.state, WorkflowState::Completed | WorkflowState::Failed);
                     let made = ended && callback.when.holds(failed);
