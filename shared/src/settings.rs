@@ -30,6 +30,9 @@ pub struct Settings {
     /// `OJS_STATS_MAX_JOBS`: how many jobs of a queue its stats look at one by one, 0 to 10,000; beyond that, SQS's numbers of
     /// messages are answered. A read unit each.
     pub stats_max_jobs: usize,
+    /// `OJS_TEST_DIRECTIVES`: whether `meta.test_directive` of a job directs the worker that runs it, as the conformance suites need
+    /// it. Off unless one develops: whoever may enqueue could stop workers.
+    pub test_directives: bool,
     /// `OJS_AWS_MAX_ATTEMPTS`: tries of one AWS call, 1 to 10.
     pub aws_max_attempts: u32,
 }
@@ -48,6 +51,7 @@ impl Default for Settings {
             cron_misfire_ms: 120_000,
             tick_max_jobs: 200_000,
             stats_max_jobs: 0,
+            test_directives: false,
             aws_max_attempts: 3,
         }
     }
@@ -124,6 +128,7 @@ impl Settings {
                 .number("OJS_STATS_MAX_JOBS", 0, 10_000)?
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(defaults.stats_max_jobs),
+            test_directives: env.flag("OJS_TEST_DIRECTIVES", false)?,
             aws_max_attempts: env.small("OJS_AWS_MAX_ATTEMPTS", 10)?.unwrap_or(defaults.aws_max_attempts),
         })
     }

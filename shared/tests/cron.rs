@@ -422,6 +422,35 @@ async fn deleted_cron_jobs_do_not_fire_and_their_jobs_live_on() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_an_occurrences_id_does_not_keep_it_from_firing() {
+    let stack = TestStack::start().await;
+    let due = START_MS + MINUTE;
+    for by_tick in [false, true] {
+        let name = if by_tick { "ticked" } else { "fetched" };
+        stack.register(name, "* * * * *", json!({"overlap_policy": "allow"})).await;
+        let at = if by_tick { due + MINUTE } else { due };
+        let taken = job_id(name, at);
+        let request = json!({"type": "other", "args": [], "id": taken.as_str()});
+        stack.engine.enqueue(fields(&request)).await.unwrap();
+        stack.go_to(at);
+        if by_tick {
+            assert_eq!(tick(&stack.engine).await.0, 1);
+        }
+        let mut jobs = fetch(&stack, 10).await;
+        jobs.extend(fetch(&stack, 10).await);
+        assert_eq!(jobs.len(), 2, "{name}: the client's job and the occurrence's");
+        let made = jobs.iter().find(|job| job.cron.is_some()).expect("the occurrence has its job");
+        assert!(made.id != taken && occurrence(made) == at);
+        assert_eq!(cron(&stack, name).await.run_count, 1);
+        stack.engine.delete_cron(name).await.unwrap();
+        for job in &jobs {
+            end(&stack, job).await;
+        }
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn an_occurrence_that_has_made_its_job_makes_no_second_one_in_a_later_life() {
     let stack = TestStack::start().await;
     stack.register("again", "* * * * *", json!({"overlap_policy": "allow"})).await;

@@ -11,6 +11,7 @@ use ojs_core::Settings;
 use ojs_core::settings::SettingsError;
 use ojs_emulators::SqsFaults;
 use ojs_local::{STATS_MAX_JOBS, Stack, StackOptions, StartError};
+use ojs_telemetry::Telemetry;
 
 /// The local stack of ojs-serverless: DynamoDB, SQS and the OJS API in one process.
 #[derive(Debug, Parser)]
@@ -38,8 +39,16 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    ojs_core::telemetry::init();
-    match run(Args::parse()).await {
+    let args = Args::parse();
+    let ended = match Telemetry::start("local") {
+        Ok(telemetry) => {
+            let ended = run(args, telemetry.clone()).await;
+            telemetry.stop();
+            ended
+        }
+        Err(error) => Err(error.into()),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the local stack stops");
@@ -48,7 +57,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(args: Args, telemetry: Telemetry) -> Result<(), Box<dyn std::error::Error>> {
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let options = StackOptions {
         api_addr: loopback(args.port),
@@ -56,6 +65,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         sqs_addr: loopback(args.sqs_port),
         db: args.db.clone(),
         settings: settings()?,
+        telemetry,
         ticks: !args.no_ticks,
         faults: if args.chaos { chaos() } else { SqsFaults::default() },
     };
@@ -108,6 +118,10 @@ async fn stopped() -> std::io::Result<()> {
 fn settings() -> Result<Settings, SettingsError> {
     Settings::from_lookup(|name| {
         let set = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        set.or_else(|| (name == "OJS_STATS_MAX_JOBS").then(|| STATS_MAX_JOBS.to_string()))
+        set.or_else(|| match name {
+            "OJS_STATS_MAX_JOBS" => Some(STATS_MAX_JOBS.to_string()),
+            "OJS_TEST_DIRECTIVES" => Some("true".to_owned()),
+            _ => None,
+        })
     })
 }

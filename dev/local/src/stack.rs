@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ojs_api::auth::ApiKeys;
+use ojs_api::auth::Keyring;
 use ojs_api::{Api, router};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Engine, Settings, SystemClock};
 use ojs_emulators::{DynamoDbOptions, LocalAws, LocalAwsOptions, SqsFaults, SqsOptions};
+use ojs_telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -36,6 +37,8 @@ pub struct StackOptions {
     pub settings: Settings,
     /// How SQS misbehaves.
     pub faults: SqsFaults,
+    /// Where numbers and traces go.
+    pub telemetry: Telemetry,
     /// Whether the scheduler and the cron jobs tick in this process, once a second.
     pub ticks: bool,
 }
@@ -48,8 +51,9 @@ impl Default for StackOptions {
             dynamodb_addr: any,
             sqs_addr: any,
             db: None,
-            settings: Settings { stats_max_jobs: STATS_MAX_JOBS, ..Settings::default() },
+            settings: Settings { stats_max_jobs: STATS_MAX_JOBS, test_directives: true, ..Settings::default() },
             faults: SqsFaults::default(),
+            telemetry: Telemetry::default(),
             ticks: true,
         }
     }
@@ -117,8 +121,9 @@ impl Stack {
         let aws = Arc::new(aws);
         let api = Api {
             engine: Arc::clone(&engine),
-            keys: Arc::new(ApiKeys::open()),
+            keys: Arc::new(Keyring::open()),
             max_body_bytes: ojs_api::config::MAX_BODY_BYTES,
+            telemetry: options.telemetry,
             started: Instant::now(),
         };
         let app = router(api, admin::routes(Arc::clone(&aws)));

@@ -419,8 +419,14 @@ async fn jobs_that_are_no_longer_the_workers_are_listed() {
 }
 
 #[tokio::test]
-async fn a_job_can_carry_a_directive() {
+async fn a_job_can_carry_a_directive_where_that_is_allowed() {
     let app = App::start().await;
+    let id = app.enqueue(json!({"metadata": {"test_directive": "terminate"}})).await;
+    app.take("w", &id, 1).await;
+    assert_eq!(app.done(HEARTBEAT, json!({"worker_id": "w", "active_jobs": [id]})).await["state"], "running");
+    app.stop().await;
+
+    let app = App::start_with(ojs_core::Settings { test_directives: true, ..ojs_core::Settings::default() }).await;
     let mut held = Vec::new();
     for (options, wanted) in [
         (json!({}), "running"),

@@ -6,6 +6,7 @@ use crate::cron::{Cron, Decision, Due, OverlapPolicy, Progress, Schedule, Templa
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::{CronOrigin, Event, Job, State, settle, step};
+use crate::observe::metrics;
 use crate::store::{CronUpdated, Fired, Firing};
 use crate::transport::{CronTime, JobRef};
 
@@ -68,7 +69,25 @@ impl Engine {
                 }
                 (decision, previous) => {
                     let has_message = in_hand == Some(due.at_ms);
-                    self.make_job(&cron, &due, (decision, previous), &schedule, has_message, now).await?
+                    let id = job_id(cron.name(), due.at_ms);
+                    let made = self.make_job(&cron, &due, (decision, &previous), &schedule, (id, has_message), now);
+                    match made.await? {
+                        // A client has given it to a job of its own: this job gets another one.
+                        Made::IdTaken => {
+                            tracing::warn!(
+                                cron = cron.name(),
+                                at_ms = due.at_ms,
+                                "a job has the id of this occurrence's job"
+                            );
+                            let id = (self.ids.job_id(now), false);
+                            match self.make_job(&cron, &due, (decision, &previous), &schedule, id, now).await? {
+                                Made::Fired(fired) => Some(fired),
+                                Made::Changed | Made::IdTaken => None,
+                            }
+                        }
+                        Made::Fired(fired) => Some(fired),
+                        Made::Changed => None,
+                    }
                 }
             };
             if let Some(fired) = fired {
@@ -139,17 +158,16 @@ impl Engine {
         }
     }
 
-    /// The occurrence makes its job. `None` when something has changed since it was read.
+    /// The occurrence makes its job, with this id; whether a message that names it is in hand.
     async fn make_job(
         &self,
         cron: &Cron,
         due: &Due,
-        (decision, previous): (Decision, Option<Job>),
+        (decision, previous): (Decision, &Option<Job>),
         schedule: &Schedule,
-        has_message: bool,
+        (id, has_message): (JobId, bool),
         now: i64,
-    ) -> Result<Option<Fire>> {
-        let id = job_id(cron.name(), due.at_ms);
+    ) -> Result<Made> {
         let definition = &cron.definition;
         let origin = CronOrigin {
             name: definition.name.clone(),
@@ -166,7 +184,7 @@ impl Engine {
             // It has ended meanwhile: look again.
             Some(previous) => match step(previous, Event::Cancel, now) {
                 Ok(change) => Some((previous, change.job)),
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(Made::Changed),
             },
             None => None,
         };
@@ -176,7 +194,11 @@ impl Engine {
         if let Some(Wake::Message(delay_s)) = wake
             && !has_message
         {
-            self.send_ahead(&occurrence(cron.name(), due.at_ms, &cron.definition.template), delay_s).await?;
+            let mut message = occurrence(cron.name(), due.at_ms, &cron.definition.template);
+            if message.id != id {
+                message = JobRef::to(&job);
+            }
+            self.send_ahead(&message, delay_s).await?;
         }
         let progress = Progress::Fired { job: id.clone(), behind: behind.is_some() };
         let mut after = cron.after(due, &progress, schedule, now);
@@ -185,11 +207,21 @@ impl Engine {
         let firing = Firing { old: cron, new: &after, job: &job, behind, cancel };
         match self.store.fire_cron(firing, self.ids.nonce()).await? {
             Fired::Done => {}
-            Fired::Refused => return Ok(None),
-            // Made in an earlier life of the cron job, which was deleted and registered anew.
-            Fired::JobExists => return self.move_on(cron, due, &Progress::Known, schedule, now).await,
+            Fired::Refused => return Ok(Made::Changed),
+            Fired::JobExists => {
+                let there = self.store.get_job(&id).await?;
+                let origin = there.as_ref().map(|job| &job.cron);
+                let ours = |origin: &CronOrigin| origin.name == cron.name() && origin.at_ms == due.at_ms;
+                if origin.is_some_and(|origin| !origin.as_ref().is_some_and(ours)) {
+                    return Ok(Made::IdTaken);
+                }
+                // Made in an earlier life of the cron job, which was deleted and registered anew.
+                let moved = self.move_on(cron, due, &Progress::Known, schedule, now).await?;
+                return Ok(moved.map_or(Made::Changed, Made::Fired));
+            }
         }
         after.revision += 1;
+        metrics::job_enqueued(&job);
         tracing::info!(cron = cron.name(), at_ms = due.at_ms, lateness_ms = now - due.at_ms, job_id = %id, "cron job fired");
         if let Some(since_ms) = due.missed_since_ms {
             tracing::warn!(
@@ -208,7 +240,7 @@ impl Engine {
             self.ended(cancelled, receipt).await;
         }
         self.send_after(ahead).await;
-        Ok(Some(Fire::Over { cron: Box::new(after), at_ms: due.at_ms, outcome: Outcome::Fired }))
+        Ok(Made::Fired(Fire::Over { cron: Box::new(after), at_ms: due.at_ms, outcome: Outcome::Fired }))
     }
 
     /// Sends the message of an occurrence to come, now that the cron job says so.
@@ -232,6 +264,16 @@ impl Engine {
         let message = occurrence(cron.name(), at_ms, &cron.definition.template);
         Some((message, (at_ms - now).max(0) / 1_000))
     }
+}
+
+/// How the making of an occurrence's job ended.
+enum Made {
+    /// It is made, or had been.
+    Fired(Fire),
+    /// Something has changed since it was read.
+    Changed,
+    /// A job of somebody else's has its id.
+    IdTaken,
 }
 
 /// The message of an occurrence.

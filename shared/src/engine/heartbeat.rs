@@ -91,7 +91,7 @@ impl Engine {
             .map(|(job, lease)| self.hide(job, lease.receipt.as_ref(), ((lease.ends_at_ms() - now) / 1_000).max(1)))
             .collect();
         stream::iter(each).buffer_unordered(CONCURRENCY).collect::<()>().await;
-        let directive = directive(operator.as_deref(), &jobs);
+        let directive = directive(operator.as_deref(), &jobs, self.settings.test_directives);
         Ok(Heartbeaten {
             directive: directive.to_owned(),
             unwanted: jobs.iter().filter(|job| job.cancel_requested_at.is_some()).map(|job| job.id.clone()).collect(),
@@ -129,9 +129,9 @@ impl Engine {
     }
 }
 
-/// The strictest of what an operator and the worker's jobs (`meta.test_directive`) ask for.
-fn directive<'a>(operator: Option<&'a str>, jobs: &'a [Job]) -> &'static str {
-    let from_jobs = jobs.iter().filter_map(|job| {
+/// The strictest of what an operator and, where `OJS_TEST_DIRECTIVES` allows it, the worker's jobs (`meta.test_directive`) ask for.
+fn directive<'a>(operator: Option<&'a str>, jobs: &'a [Job], from_jobs: bool) -> &'static str {
+    let from_jobs = jobs.iter().filter(|_| from_jobs).filter_map(|job| {
         #[derive(serde::Deserialize)]
         struct Meta {
             test_directive: Option<String>,
