@@ -30,6 +30,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// No valid API key.
     Unauthenticated,
+    /// The API key may not do this.
+    PermissionDenied,
     /// AWS throttles us; try again later.
     RateLimited,
     /// DynamoDB or SQS refused a call in a way that a retry will not mend by itself.
@@ -55,6 +57,7 @@ impl ErrorCode {
             Self::Unsupported => "unsupported",
             Self::PayloadTooLarge => "payload_too_large",
             Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
             Self::RateLimited => "rate_limited",
             Self::BackendError => "backend_error",
             Self::BackendUnavailable => "backend_unavailable",
@@ -82,6 +85,7 @@ impl ErrorCode {
             Self::Unsupported => "See GET /ojs/manifest for what this server supports.",
             Self::PayloadTooLarge => "Keep the payload below the limit in details; store large data elsewhere.",
             Self::Unauthenticated => "Send 'Authorization: Bearer <OJS_API_KEY>'.",
+            Self::PermissionDenied => "Use a key with one of the roles named in details.",
             Self::RateLimited => "Wait for Retry-After seconds, then send the request again.",
             Self::BackendError => "See the server's log for this request_id.",
             Self::BackendUnavailable => "Wait for Retry-After seconds, then send the request again.",

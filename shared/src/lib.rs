@@ -9,6 +9,7 @@
 //! * [`store`]: DynamoDB, the truth. Every state change is one conditional write.
 //! * [`transport`]: SQS, the continuation. One message per live job says who looks next.
 //! * [`engine`]: one operation per file, written against the two.
+//! * [`observe`]: numbers and trace contexts.
 //!
 //! See `docs/architecture.md` for the invariants I1 to I7 that the comments name.
 
@@ -23,10 +24,10 @@ pub mod ids;
 pub mod job;
 pub mod json;
 pub mod limit;
+pub mod observe;
 pub mod queue;
 pub mod settings;
 pub mod store;
-pub mod telemetry;
 pub mod transport;
 pub mod workflow;
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ojs_api::auth::ApiKeys;
+use ojs_api::auth::{ApiKeys, Keyring};
 use ojs_api::{Api, router};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::cron::Cron;
@@ -79,8 +79,9 @@ impl TestStack {
     pub fn http_on(&self, engine: &Arc<Engine>, keys: ApiKeys) -> Http {
         let api = Api {
             engine: Arc::clone(engine),
-            keys: Arc::new(keys),
+            keys: Arc::new(Keyring::fixed(keys)),
             max_body_bytes: ojs_api::config::MAX_BODY_BYTES,
+            telemetry: ojs_telemetry::Telemetry::default(),
             started: Instant::now(),
         };
         Http::new(router(api, axum::Router::new()))

@@ -15,8 +15,10 @@ pub const MAX_BODY_BYTES: usize = 6 * 1_024 * 1_024;
 pub struct Config {
     /// What the engine is told.
     pub settings: Settings,
-    /// Who may call.
+    /// Who may call, where no secret says so.
     pub keys: ApiKeys,
+    /// `OJS_API_KEY_SECRET`: name or ARN of the secret that holds the keys, in the forms of `OJS_API_KEY`.
+    pub key_secret: Option<String>,
     /// `OJS_HOST` (default 0.0.0.0) and `OJS_PORT` (default 8080), outside Lambda.
     pub addr: SocketAddr,
     /// `OJS_MAX_BODY_BYTES`: largest request body, 1,024 to 10,485,760 bytes.
@@ -56,9 +58,15 @@ impl Config {
                 .ok_or_else(|| problem("OJS_MAX_BODY_BYTES", "must be an integer from 1024 to 10485760"))?,
             None => MAX_BODY_BYTES,
         };
+        let key_secret = text("OJS_API_KEY_SECRET");
+        if key_secret.is_some() && text("OJS_API_KEY").is_some() {
+            return Err(problem("OJS_API_KEY", "and OJS_API_KEY_SECRET are both set; set one"));
+        }
+        let keys = if key_secret.is_some() { ApiKeys::open() } else { ApiKeys::from_lookup(&lookup)? };
         Ok(Self {
             settings: Settings::from_lookup(&lookup)?,
-            keys: ApiKeys::from_lookup(&lookup)?,
+            keys,
+            key_secret,
             addr: SocketAddr::new(host, port),
             max_body_bytes,
             create_table: parse_flag("OJS_CREATE_TABLE", text("OJS_CREATE_TABLE").as_deref(), false)?,
@@ -85,6 +93,14 @@ mod tests {
         let config = with(&[]).unwrap();
         assert_eq!(config.addr, ([0, 0, 0, 0], 8080).into());
         assert_eq!((config.max_body_bytes, config.create_table), (MAX_BODY_BYTES, false));
+    }
+
+    #[test]
+    fn keys_come_from_one_place() {
+        assert_eq!(with(&[("OJS_API_KEY_SECRET", "ojs/api-key")]).unwrap_err().variable, "OJS_API_KEY");
+        let secret =
+            Config::from_lookup(|name| (name == "OJS_API_KEY_SECRET").then(|| "ojs/api-key".to_owned())).unwrap();
+        assert_eq!(secret.key_secret.as_deref(), Some("ojs/api-key"));
     }
 
     #[test]

@@ -2,17 +2,22 @@
 //! content type, unknown routes and methods. Errors get their body here.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use ojs_core::observe::{metrics, trace};
 use ojs_core::{Error, ErrorCode};
+use ojs_telemetry::context;
 use tracing::Instrument;
+use tracing::field::Empty;
 
+use crate::auth::Operation;
+use crate::metrics::PROMETHEUS;
 use crate::problem::Problem;
 use crate::reply::MEDIA_TYPE;
 use crate::router::Api;
@@ -44,7 +49,20 @@ async fn wrong_method(request: Request) -> Problem {
 /// Refuses what must not reach a handler.
 async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    if let Err(error) = api.keys.check(headers).and_then(|()| version(headers)).and_then(|()| content_type(&request)) {
+    let principal = match api.keys.check(headers).await {
+        Ok(principal) => principal,
+        Err(error) => {
+            // Seen by whoever looks for somebody who tries keys.
+            tracing::info!(reason = error.message, "request without a valid API key");
+            return Problem(error).into_response();
+        }
+    };
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let operation = Operation::of(request.method(), route);
+    let checked = principal.check(operation).inspect_err(|_| {
+        tracing::warn!(principal = principal.name, operation = operation.as_str(), "permission denied");
+    });
+    if let Err(error) = checked.and_then(|()| version(headers)).and_then(|()| content_type(&request)) {
         return Problem(error).into_response();
     }
     next.run(request).await
@@ -89,9 +107,16 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
     let started = Instant::now();
     let request_id = request_id(&api, request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", request_id, %method, path);
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let span = span(&api, &request, &request_id, &method, &path, route.as_deref());
+    let context = context::continued(&span, context::of_headers(request.headers()));
+    if let Some(context) = &context {
+        span.record("trace_id", context.trace_id());
+    }
     // A panic is a bug, but no reason to drop the connection without an answer.
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let answering = trace::scoped(context, AssertUnwindSafe(next.run(request)).catch_unwind());
+    let (answered, met) = answering.instrument(span.clone()).await;
+    context::link(&span, &met);
     let mut response = answered.unwrap_or_else(|_| Problem(Error::internal("a handler panicked")).into_response());
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(header::ALLOW);
@@ -103,17 +128,66 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
         headers.insert(name, HeaderValue::from_static(OJS_VERSION));
     }
     headers.insert("x-ojs-media-type", HeaderValue::from_static(MEDIA_TYPE));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROMETHEUS) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    }
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(X_REQUEST_ID, id);
     }
     let status = response.status();
-    let ms = started.elapsed().as_millis();
+    let elapsed = started.elapsed();
+    let ms = elapsed.as_millis();
+    measured(&span, &api, &method, route, status, elapsed);
     span.in_scope(|| match status {
         StatusCode::INTERNAL_SERVER_ERROR => tracing::error!(status = status.as_u16(), ms, "answered"),
         _ => tracing::debug!(status = status.as_u16(), ms, "answered"),
     });
     response
+}
+
+/// The request's span: what its log lines say, and more where there are traces.
+fn span(
+    api: &Api,
+    request: &Request,
+    request_id: &str,
+    method: &Method,
+    path: &str,
+    route: Option<&str>,
+) -> tracing::Span {
+    let aws_request_id = request.extensions().get::<lambda_http::Context>().map(|context| context.request_id.as_str());
+    if !api.telemetry.has_traces() {
+        return tracing::info_span!("request", request_id, %method, path, aws_request_id, trace_id = Empty);
+    }
+    // OpenTelemetry's name of a server's span has the route: names must not be as many as ids are.
+    let name = format!("{method} {}", route.unwrap_or("(no route)"));
+    tracing::info_span!(
+        "request", request_id, %method, path, aws_request_id, trace_id = Empty,
+        otel.name = name, otel.kind = "server", otel.status_code = Empty, http.response.status_code = Empty
+    )
+}
+
+fn measured(
+    span: &tracing::Span,
+    api: &Api,
+    method: &Method,
+    route: Option<String>,
+    status: StatusCode,
+    elapsed: Duration,
+) {
+    if api.telemetry.has_traces() {
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    if metrics::enabled() {
+        let labels = [
+            ("method", method.as_str().chars().take(8).collect()),
+            ("route", route.unwrap_or_else(|| "none".to_owned())),
+            ("status", status.as_u16().to_string()),
+        ];
+        ::metrics::histogram!(metrics::HTTP_DURATION, &labels).record(elapsed.as_secs_f64());
+    }
 }
 
 /// The client's request id if it is printable and not too long, else one of ours.

@@ -19,6 +19,7 @@ mod jobs;
 mod layers;
 mod limits;
 mod manifest;
+mod metrics;
 mod nack;
 mod page;
 mod path;

@@ -2,17 +2,34 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use lambda_http::Adapter;
+use lambda_http::lambda_runtime::Runtime;
+use lambda_http::lambda_runtime::layers::{OpenTelemetryFaasTrigger, OpenTelemetryLayer};
+use ojs_api::auth::{Keyring, secret::Secret};
 use ojs_api::{Api, Config, router};
 use ojs_core::aws::{Clients, ConnectOptions};
-use ojs_core::{Engine, SystemClock, telemetry};
+use ojs_core::{Clock, Engine, SystemClock};
+use ojs_telemetry::Telemetry;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long the calls that warm connections may take: a service that is away must not keep the function from answering that.
+const WARM_UP: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    telemetry::init();
-    match run().await {
+    let ended = match Telemetry::start("api") {
+        Ok(telemetry) => {
+            let ended = run(&telemetry).await;
+            telemetry.stop();
+            ended
+        }
+        Err(error) => Err(error.into()),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the API stops");
@@ -21,27 +38,55 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn run(telemetry: &Telemetry) -> Outcome<()> {
     let config = Config::from_env()?;
-    if config.keys.is_open() {
-        tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: anybody who reaches this API may use it");
-    }
+    let in_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // In init, outside the handler: connections are kept from one request to the next.
     let clients = Clients::connect(&config.settings, ConnectOptions::default()).await;
-    let engine = Arc::new(Engine::new(clients, config.settings, Arc::new(SystemClock)));
+    let engine = Arc::new(Engine::new(clients, config.settings.clone(), Arc::clone(&clock)));
     if config.create_table {
         engine.store().create_table().await?;
     }
-    let api =
-        Api { engine, keys: Arc::new(config.keys), max_body_bytes: config.max_body_bytes, started: Instant::now() };
+    let (keys, ()) = tokio::join!(keys(&config, clock), async {
+        if in_lambda {
+            warm_up(&engine).await;
+        }
+    });
+    let (keys, max_body_bytes) = (Arc::new(keys?), config.max_body_bytes);
+    if keys.is_open() {
+        tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: anybody who reaches this API may use it");
+    }
+    let api = Api { engine, keys, max_body_bytes, telemetry: telemetry.clone(), started: Instant::now() };
     let app = router(api, Router::new());
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-        lambda_http::run(app).await
+    if in_lambda {
+        // Once the answer is posted and before the sandbox is frozen.
+        let telemetry = telemetry.clone();
+        let flush = OpenTelemetryLayer::new(move || telemetry.flush()).with_trigger(OpenTelemetryFaasTrigger::Http);
+        Runtime::new(Adapter::from(app)).layer(flush).run().await
     } else {
         let listener = tokio::net::TcpListener::bind(config.addr).await?;
         tracing::info!(addr = %listener.local_addr()?, "serving");
         axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
         Ok(())
+    }
+}
+
+async fn keys(config: &Config, clock: Arc<dyn Clock>) -> Outcome<Keyring> {
+    match &config.key_secret {
+        Some(id) => Ok(Keyring::read(Secret::new(id.clone()).await, clock)
+            .await
+            .map_err(|problem| format!("OJS_API_KEY_SECRET: {problem}"))?),
+        None => Ok(Keyring::fixed(config.keys.clone())),
+    }
+}
+
+/// Connects to DynamoDB and SQS: TLS and credentials are then done when the first request comes.
+async fn warm_up(engine: &Engine) {
+    match tokio::time::timeout(WARM_UP, engine.health()).await {
+        Ok(health) if health.is_ok() => {}
+        Ok(_) => tracing::warn!("DynamoDB or SQS refused the first call; health says which"),
+        Err(_) => tracing::warn!("DynamoDB or SQS did not answer the first call in time"),
     }
 }
 

@@ -31,6 +31,7 @@ pub fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::Conflict | ErrorCode::Duplicate => StatusCode::CONFLICT,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::PermissionDenied => StatusCode::FORBIDDEN,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::BackendUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::BackendError | ErrorCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,11 +4,12 @@ use std::time::Instant;
 use axum::Router;
 use axum::routing::{delete, get, post};
 use ojs_core::Engine;
+use ojs_telemetry::Telemetry;
 
-use crate::auth::ApiKeys;
+use crate::auth::Keyring;
 use crate::{
-    ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, nack,
-    queues, workflows,
+    ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, metrics,
+    nack, queues, workflows,
 };
 
 /// What every handler can reach.
@@ -17,9 +18,11 @@ pub struct Api {
     /// The engine.
     pub engine: Arc<Engine>,
     /// Who may call.
-    pub keys: Arc<ApiKeys>,
+    pub keys: Arc<Keyring>,
     /// Largest request body, bytes.
     pub max_body_bytes: usize,
+    /// Where its numbers and traces go.
+    pub telemetry: Telemetry,
     /// When the process started to serve.
     pub started: Instant,
 }
@@ -56,6 +59,7 @@ pub fn router(api: Api, more: Router<Api>) -> Router {
         .route("/ojs/v1/rate-limits/{id}", get(limits::show).put(limits::put).delete(limits::delete))
         .route("/ojs/v1/workflows", get(workflows::list).post(workflows::create))
         .route("/ojs/v1/workflows/{id}", get(workflows::show).delete(workflows::cancel))
-        .route("/ojs/v1/events", get(events::list));
+        .route("/ojs/v1/events", get(events::list))
+        .route("/metrics", get(metrics::show));
     layers::around(routes.merge(more), api)
 }

@@ -10,10 +10,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::layers::{OpenTelemetryFaasTrigger, OpenTelemetryLayer};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::engine::TickBudget;
-use ojs_core::{Engine, Settings, SystemClock, telemetry};
+use ojs_core::{Engine, Settings, SystemClock};
+use ojs_telemetry::Telemetry;
 use serde_json::Value;
 
 /// Kept free at the end of an invocation, so that a call under way can end and the answer be sent.
@@ -28,8 +30,15 @@ pub async fn run(
     name: &'static str,
     tick: impl AsyncFn(&Engine, TickBudget) -> Result<Value, ojs_core::Error>,
 ) -> ExitCode {
-    telemetry::init();
-    match serve(name, &tick).await {
+    let served = match Telemetry::start(name) {
+        Ok(telemetry) => {
+            let served = serve(name, &telemetry, &tick).await;
+            telemetry.stop();
+            served
+        }
+        Err(error) => Err(error.into()),
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(function = name, %error, "the function stops");
@@ -40,6 +49,7 @@ pub async fn run(
 
 async fn serve(
     name: &'static str,
+    telemetry: &Telemetry,
     tick: &impl AsyncFn(&Engine, TickBudget) -> Result<Value, ojs_core::Error>,
 ) -> Result<(), Error> {
     let settings = Settings::from_env()?;
@@ -61,5 +71,8 @@ async fn serve(
         tracing::info!(function = name, event_id, late_ms, %answer, "tick");
         Ok(answer)
     };
-    lambda_runtime::run(service_fn(handler)).await
+    // Once the answer is posted and before the sandbox is frozen.
+    let telemetry = telemetry.clone();
+    let flush = OpenTelemetryLayer::new(move || telemetry.flush()).with_trigger(OpenTelemetryFaasTrigger::Timer);
+    Runtime::new(service_fn(handler)).layer(flush).run().await
 }

@@ -6,6 +6,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::observe::Observe;
+use crate::observe::metrics;
 use crate::settings::Settings;
 
 /// The two clients the engine stands on.
@@ -65,6 +67,9 @@ impl Clients {
 
 fn dynamodb(config: &SdkConfig, url: Option<String>) -> aws_sdk_dynamodb::Client {
     let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
+    if metrics::enabled() {
+        builder = builder.interceptor(Observe);
+    }
     if let Some(url) = url {
         builder = builder.endpoint_url(url);
     }
@@ -73,6 +78,9 @@ fn dynamodb(config: &SdkConfig, url: Option<String>) -> aws_sdk_dynamodb::Client
 
 fn sqs(config: &SdkConfig, url: Option<String>) -> aws_sdk_sqs::Client {
     let mut builder = aws_sdk_sqs::config::Builder::from(config);
+    if metrics::enabled() {
+        builder = builder.interceptor(Observe);
+    }
     if let Some(url) = url {
         builder = builder.endpoint_url(url);
     }

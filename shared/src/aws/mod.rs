@@ -2,6 +2,7 @@
 
 mod clients;
 mod error;
+mod observe;
 
 pub use clients::{Clients, ConnectOptions};
 pub(crate) use error::{Service, is_refusal, service_error};

@@ -9,6 +9,7 @@ use crate::batch::Visibility;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::{Job, NewJob, State, parse_enqueue, settle};
 use crate::json::Fields;
+use crate::observe::{metrics, trace};
 use crate::store::Put;
 use crate::transport::JobRef;
 
@@ -68,6 +69,7 @@ impl Engine {
         if job.state.is_terminal() {
             self.ended(&job, None).await;
         }
+        metrics::job_enqueued(&job);
         tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "job enqueued");
         Ok(Enqueued { job, deduplicated: false })
     }
@@ -131,6 +133,7 @@ impl Engine {
 
     /// Makes a new job what it is as of `now_ms`; who is to bring it to the workers.
     pub(super) fn prepare(&self, job: &mut Job, now_ms: i64) -> Option<Wake> {
+        trace::mark(job);
         // One whose expiry has passed is over before anybody could run it.
         if let Cow::Owned(settled) = settle(job, now_ms) {
             *job = settled;

@@ -12,6 +12,7 @@ use crate::ids::JobId;
 use crate::job::unique::{Conflict, Lock, UniqueKey, UniquePolicy, conflict};
 use crate::job::{Event, Job, NewJob, settle, step};
 use crate::json::Fields;
+use crate::observe::metrics;
 use crate::store::{Committed, JobWrite, Locked, Put, Replacement, Take, Ticket};
 use crate::transport::JobRef;
 
@@ -277,6 +278,7 @@ impl Writing<'_> {
             if job.state.is_terminal() {
                 over.push((job.clone(), job.clone()));
             }
+            metrics::job_enqueued(&job);
             answers.push(Ok(Enqueued { job, deduplicated: false }));
         }
         let failed = engine.send_all(&messages).await.into_iter().find_map(Result::err);

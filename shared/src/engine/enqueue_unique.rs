@@ -7,6 +7,7 @@ use crate::batch::Visibility;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::unique::{Conflict, Lock, OnConflict, UniqueKey, UniquePolicy, conflict};
 use crate::job::{Event, Job, State, settle, step};
+use crate::observe::metrics;
 use crate::store::{JobWrite, Locked, Take};
 use crate::transport::JobRef;
 
@@ -124,6 +125,7 @@ impl Engine {
         if job.state.is_terminal() {
             self.ended(&job, None).await;
         }
+        metrics::job_enqueued(&job);
         tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "unique job enqueued");
         Ok(Enqueued { job, deduplicated: false })
     }

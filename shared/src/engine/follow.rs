@@ -5,6 +5,7 @@ use futures::future::join3;
 
 use super::Engine;
 use crate::job::{Job, Receipt};
+use crate::observe::{metrics, trace};
 use crate::store::Outcome;
 use crate::transport::{JobRef, Line, MAX_DELAY_S};
 
@@ -36,6 +37,8 @@ impl Engine {
 
     /// A job of this queue has ended: its lock and its message go, it is counted, and the job that waits for it gets a message.
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
+        metrics::job_ended(ended);
+        trace::meet(ended);
         let delete = async {
             self.release_slots(ended).await;
             // So does its workflow, and the message brings somebody who sees to it until it has.

@@ -3,6 +3,7 @@ use super::{Engine, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Failure, Holder, Job, Receipt, Refusal, State, settle, step};
+use crate::observe::{metrics, trace};
 use crate::store::Updated;
 
 /// A worker says that its attempt failed, or gives the job back.
@@ -81,7 +82,11 @@ impl Engine {
     async fn after_nack(&self, job: &Job, receipt: Option<&Receipt>, now: i64) {
         match job.state {
             // Given back, too, a job gets a new message: SQS takes one that is received too often for poison.
-            State::Retryable | State::Available => self.waits(job, receipt, now).await,
+            State::Retryable | State::Available => {
+                metrics::job_retried(job);
+                trace::meet(job);
+                self.waits(job, receipt, now).await;
+            }
             _ => self.ended(job, receipt).await,
         }
         tracing::info!(job_id = %job.id, attempt = job.attempt, state = job.state.as_str(), "attempt failed");

@@ -14,6 +14,7 @@ use crate::error::{ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
 use crate::limit::{Limited, OnLimit};
+use crate::observe::{metrics, trace};
 use crate::queue::QueueConfig;
 use crate::store::{ClaimRequest, Updated};
 use crate::transport::{CronTime, JobRef, MAX_HIDDEN_S, Received};
@@ -269,7 +270,10 @@ impl Sight<'_> {
                 self.engine.hide(&job, Some(&message.receipt()), ends_s).await;
             }
         }
-        tracing::info!(job_id = %job.id, queue = job.queue, attempt = job.attempt, "job claimed");
+        metrics::job_started(&job, now);
+        trace::meet(&job);
+        let worker_id = job.lease.as_ref().and_then(|lease| lease.worker.as_deref());
+        tracing::info!(job_id = %job.id, queue = job.queue, attempt = job.attempt, worker_id, "job claimed");
         Ok(Seen::Won(Box::new(job)))
     }
 

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Job, MAX_ENVELOPE_BYTES, State};
 use crate::json::{Json, raw};
+use crate::observe::metrics;
 use crate::store::Put;
 use crate::transport::JobRef;
 use crate::workflow::{Definition, Kind, MemberOf, Source, StepState, Workflow, WorkflowState, job_id};
@@ -85,7 +86,10 @@ impl Engine {
             match put {
                 // Over before anybody could run it.
                 Put::Done if made.state.is_terminal() => over.push((made, true)),
-                Put::Done => there.push(made),
+                Put::Done => {
+                    metrics::job_enqueued(&made);
+                    there.push(made);
+                }
                 // The stored job is the truth.
                 Put::Taken(stored) if stored.state.is_terminal() => over.push((*stored, false)),
                 Put::Taken(stored) => there.push(*stored),

@@ -4,7 +4,7 @@
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use ojs_api::auth::ApiKeys;
+use ojs_api::auth::Keyring;
 use ojs_api::config::MAX_BODY_BYTES;
 use ojs_core::job::format_ms;
 use ojs_testkit::{Answer, Http, TestStack};
@@ -33,6 +33,12 @@ pub(crate) struct App {
 impl App {
     pub(crate) async fn start() -> Self {
         let stack = TestStack::start().await;
+        let http = stack.http();
+        Self { stack, http }
+    }
+
+    pub(crate) async fn start_with(settings: ojs_core::Settings) -> Self {
+        let stack = TestStack::start_with(settings, ojs_emulators::SqsFaults::default()).await;
         let http = stack.http();
         Self { stack, http }
     }
@@ -208,8 +214,9 @@ pub(crate) struct RawAnswer {
 pub(crate) async fn send_raw(stack: &TestStack, request: Request<Body>) -> RawAnswer {
     let api = ojs_api::Api {
         engine: stack.engine.clone(),
-        keys: std::sync::Arc::new(ApiKeys::open()),
+        keys: std::sync::Arc::new(Keyring::open()),
         max_body_bytes: MAX_BODY_BYTES,
+        telemetry: ojs_telemetry::Telemetry::default(),
         started: std::time::Instant::now(),
     };
     let router = ojs_api::router(api, axum::Router::new());

@@ -1,0 +1,208 @@
+//! The keys in force, read again while the process runs where they come from a secret.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::http::HeaderMap;
+use futures::future::BoxFuture;
+use ojs_core::{Clock, Error, ErrorCode};
+use tokio::sync::Mutex;
+
+use super::keys::{ApiKeys, Principal, token};
+use super::roles::Role;
+
+/// So often at most are keys read again because a request shows one that is not known, ms.
+const UNKNOWN_MS: i64 = 30_000;
+/// Keys that are older are read again with the next request, so that one that is withdrawn ends, ms.
+const STALE_MS: i64 = 300_000;
+
+/// Where keys are read from while the process runs.
+pub trait Source: std::fmt::Debug + Send + Sync {
+    /// The keys' text, in one of the forms of [`ApiKeys::parse`].
+    fn read(&self) -> impl Future<Output = Result<String, String>> + Send;
+}
+
+/// [`Source`], so that any will do.
+trait AnySource: std::fmt::Debug + Send + Sync {
+    fn read_any(&self) -> BoxFuture<'_, Result<String, String>>;
+}
+
+impl<S: Source> AnySource for S {
+    fn read_any(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(self.read())
+    }
+}
+
+/// The keys in force.
+#[derive(Debug)]
+pub struct Keyring {
+    keys: RwLock<Arc<ApiKeys>>,
+    source: Option<Reread>,
+}
+
+#[derive(Debug)]
+struct Reread {
+    source: Box<dyn AnySource>,
+    clock: Arc<dyn Clock>,
+    /// When they were read, or that was tried, ms since the Unix epoch. One request reads, others wait for it.
+    tried_at: Mutex<i64>,
+}
+
+impl Keyring {
+    /// Keys that do not change.
+    #[must_use]
+    pub fn fixed(keys: ApiKeys) -> Self {
+        Self { keys: RwLock::new(Arc::new(keys)), source: None }
+    }
+
+    /// No key is needed.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::fixed(ApiKeys::open())
+    }
+
+    /// Keys that are read from `source` now, and again when they are five minutes old or a request shows one that is not known.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn read(source: impl Source + 'static, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let keys = parse(&source.read().await?)?;
+        let tried_at = Mutex::new(clock.now_ms());
+        let source = Some(Reread { source: Box::new(source), clock, tried_at });
+        Ok(Self { keys: RwLock::new(Arc::new(keys)), source })
+    }
+
+    /// Whether anybody may call.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.source.is_none() && self.current().is_open()
+    }
+
+    fn current(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whose key a request shows; where none is needed an admin's.
+    ///
+    /// # Errors
+    /// `unauthenticated` when no key fits.
+    pub async fn check(&self, headers: &HeaderMap) -> Result<Principal, Error> {
+        if self.is_open() {
+            return Ok(Principal { name: "anybody".to_owned(), roles: vec![Role::Admin] });
+        }
+        let token = token(headers)?;
+        self.read_again(STALE_MS).await;
+        if let Some(principal) = self.current().find(token) {
+            return Ok(principal.clone());
+        }
+        self.read_again(UNKNOWN_MS).await;
+        let keys = self.current();
+        let unknown = || Error::new(ErrorCode::Unauthenticated, "The API key is not valid.");
+        keys.find(token).cloned().ok_or_else(unknown)
+    }
+
+    /// Reads the keys if they are older than `after_ms`. Those that are there stay in force when that fails.
+    async fn read_again(&self, after_ms: i64) {
+        let Some(reread) = &self.source else { return };
+        let now = reread.clock.now_ms();
+        let mut tried_at = reread.tried_at.lock().await;
+        if now - *tried_at < after_ms {
+            return;
+        }
+        *tried_at = now;
+        let read = reread.source.read_any().await;
+        match read.and_then(|text| parse(&text)) {
+            Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys),
+            Err(problem) => {
+                tracing::error!(problem, "API keys not read again; those that were read before stay in force")
+            }
+        }
+    }
+}
+
+/// A secret without keys must not open the API.
+fn parse(text: &str) -> Result<ApiKeys, String> {
+    let keys = ApiKeys::parse(text).map_err(|problem| format!("the secret {problem}"))?;
+    if keys.is_open() { Err("the secret holds no API key".to_owned()) } else { Ok(keys) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex as StdMutex;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use axum::http::header;
+
+    #[derive(Debug, Clone)]
+    struct Fake(Arc<StdMutex<(Result<String, String>, usize)>>);
+
+    impl Fake {
+        fn set(&self, text: Result<&str, &str>) {
+            self.0.lock().unwrap().0 = text.map(str::to_owned).map_err(str::to_owned);
+        }
+
+        fn reads(&self) -> usize {
+            self.0.lock().unwrap().1
+        }
+    }
+
+    impl Source for Fake {
+        async fn read(&self) -> Result<String, String> {
+            let mut inner = self.0.lock().unwrap();
+            inner.1 += 1;
+            inner.0.clone()
+        }
+    }
+
+    #[derive(Debug, Default)]
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now_ms(&self) -> i64 {
+            self.0.load(Ordering::Relaxed)
+        }
+
+        fn sleep(&self, _: std::time::Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    async fn opens(ring: &Keyring, key: &str) -> bool {
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap())]);
+        ring.check(&headers).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn keys_change_while_the_process_runs() {
+        let source = Fake(Arc::new(StdMutex::new((Ok("old-key-old-key".to_owned()), 0))));
+        let clock = Arc::new(Hand::default());
+        let ring = Keyring::read(source.clone(), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+        assert!(opens(&ring, "old-key-old-key").await && !ring.is_open());
+
+        // A new key is known within half a minute, and wrong ones make no call each.
+        source.set(Ok("old-key-old-key,new-key-new-key"));
+        assert!(!opens(&ring, "new-key-new-key").await && !opens(&ring, "guess-guess").await);
+        assert_eq!(source.reads(), 1);
+        clock.0.store(30_000, Ordering::Relaxed);
+        assert!(opens(&ring, "new-key-new-key").await);
+        for _ in 0..5 {
+            assert!(!opens(&ring, "guess-guess").await);
+        }
+        assert_eq!(source.reads(), 2);
+
+        // One that is withdrawn ends within five minutes.
+        source.set(Ok("new-key-new-key"));
+        assert!(opens(&ring, "old-key-old-key").await);
+        clock.0.store(330_000, Ordering::Relaxed);
+        assert!(!opens(&ring, "old-key-old-key").await && opens(&ring, "new-key-new-key").await);
+
+        // What cannot be read, or holds no key, changes nothing; least of all does it open the API.
+        for broken in [Err("away"), Ok(""), Ok("short"), Ok("{")] {
+            source.set(broken);
+            clock.0.fetch_add(300_000, Ordering::Relaxed);
+            assert!(opens(&ring, "new-key-new-key").await && !opens(&ring, "guess-guess").await);
+        }
+        assert!(Keyring::read(source, clock).await.is_err());
+    }
+}
