@@ -1,0 +1,12 @@
+terraform {
+  # 1.11: write-only arguments, which keep the generated API key out of plans and states.
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source = "hashicorp/aws"
+      # The schema that tools/terraform_schema.py checks against is 6.69's.
+      version = "~> 6.69"
+    }
+  }
+}
