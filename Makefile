@@ -16,6 +16,8 @@ PROFILE ?= release
 # Sample event for `make invoke`, and the function it goes to.
 EVENT ?= events/health.json
 FUNCTION ?= api
+# What the functions are built for.
+ARCH ?= x86_64
 # Where `make watch` serves.
 export LAMBDA_PORT ?= 9000
 
@@ -74,7 +76,44 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: check
-check: lint check-conformance check-ministack ## Lint, conformance levels 0 to 4 (where there are suites), ministack
+check: lint deny check-template check-permissions check-terraform check-conformance check-ministack ## All checks but the tests: lint, dependencies, template, Terraform, conformance, ministack
+
+.PHONY: deny
+deny: ## Check licences, bans and sources of the dependencies (deny.toml)
+	@if cargo deny --version >/dev/null 2>&1; then \
+	    cargo deny --offline check licenses bans sources; \
+	else \
+	    python3 tools/check_dependencies.py; \
+	fi
+
+.PHONY: check-template
+check-template: ## Check template.yaml: cfn-lint, sam validate, what it expands to, checkov
+	@tools/check_template.sh
+
+.PHONY: check-permissions
+check-permissions: ## Check that each function is granted what its code calls, and nothing else
+	@tools/venv.sh deploy
+	@.venv-deploy/bin/python tools/check_permissions.py
+
+.PHONY: check-terraform
+check-terraform: ## Check terraform/ without an account, and that template.yaml makes the same
+	@tools/check_terraform.sh
+
+.PHONY: sam-build
+sam-build: ## Build the functions as `sam deploy` wants them, into target/sam/build (ARCH=x86_64|arm64)
+	@tools/sam_build.sh $(ARCH)
+
+.PHONY: deploy-local
+deploy-local: ## Rehearse the deployment: template and functions in ministack, then a smoke test (ARGS="--keep", "--conformance SUITES")
+	@tools/deploy_local.sh $(ARGS)
+
+.PHONY: docker-up
+docker-up: ## Run API and ticks on LocalStack in Docker, on :8080
+	docker compose up --build --detach --wait
+
+.PHONY: docker-down
+docker-down: ## Stop what docker-up started, and forget its data
+	docker compose down --volumes
 
 .PHONY: check-conformance
 check-conformance:
@@ -123,6 +162,10 @@ bench-fanout: ## Measure acks of a group of 1,000 jobs by 64 clients beside plai
 bench-ticks: ## Measure how late jobs and cron jobs start, and a burst of 100,000 due jobs
 	cargo run $(LOCKED) --profile $(PROFILE) --bin ojs-bench -- ticks $(ARGS)
 
+.PHONY: bench-cold
+bench-cold: ## Measure the functions' cold start with a stand-in for Lambda's runtime API
+	@tools/cold_start.sh $(ARGS)
+
 .PHONY: watch
 watch: ## Run the functions on :9000 under cargo lambda watch, rebuilt at changes
 	@exec tools/watch.sh $(ARGS)
@@ -144,4 +187,4 @@ check-ministack: ## Check the API's core operations against another author's emu
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	cargo clean
-	rm -rf .venv-lambda .venv-ministack
+	rm -rf .venv-*

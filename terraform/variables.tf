@@ -326,7 +326,7 @@ variable "alarm_topic_arn" {
 variable "oldest_message_alarm_seconds" {
   description = "Age of a queue's oldest message from which there is an alarm, in seconds, 60 to 1209600. The messages of running, delayed and paused jobs age too, so it should be longer than the longest job."
   type        = number
-  default     = 900
+  default     = 3600
   nullable    = false
 
   validation {

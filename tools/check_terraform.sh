@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools/venv.sh terraform
+tools/venv.sh checkov
 python=.venv-terraform/bin/python
 status=0
 run() { "$@" || status=1; }
@@ -48,4 +49,12 @@ echo "Parity: template.yaml and terraform/ make the same"
 run "$python" tools/check_parity.py
 echo "Parity: differences that must be found"
 run "$python" tools/check_parity.py --self-test
+
+echo "checkov terraform/"
+if log=$(.venv-checkov/bin/checkov --config-file .checkov.yaml -d terraform --framework terraform 2>&1); then
+    sed -nE 's/^Passed checks: ([0-9]+), Failed checks: ([0-9]+).*/\1 passed, \2 failed/p' <<<"$log"
+else
+    printf '%s\n0 passed, 1 failed\n' "$log"
+    status=1
+fi
 exit "$status"

@@ -133,6 +133,67 @@ async fn each_key_opens_every_route() {
     stack.stop().await;
 }
 
+/// Each role on each route: 403 with what it lacks, or anything but that.
+#[tokio::test]
+async fn a_key_opens_what_its_roles_may() {
+    let stack = TestStack::start().await;
+    let roles = ["producer", "worker", "reader", "operator", "admin"];
+    let keys: Vec<_> = roles
+        .iter()
+        .map(|role| json!({"name": format!("the-{role}"), "roles": [role], "key": format!("key-of-the-{role}")}))
+        .collect();
+    let keys = ApiKeys::parse(&json!({"keys": keys}).to_string()).unwrap();
+    let http = stack.http_on(&stack.engine, keys);
+    let job = job_path(NOBODY);
+    for (method, path, may) in [
+        ("GET", "/ojs/manifest", "producer worker reader operator admin"),
+        ("GET", "/ojs/v1/health", "producer worker reader operator admin"),
+        ("POST", JOBS, "producer operator admin"),
+        ("POST", "/ojs/v1/jobs/batch", "producer operator admin"),
+        ("POST", "/ojs/v1/jobs/bulk", "producer operator admin"),
+        ("POST", "/ojs/v1/workflows", "producer operator admin"),
+        ("POST", FETCH, "worker admin"),
+        ("POST", ACK, "worker admin"),
+        ("POST", NACK, "worker admin"),
+        ("POST", HEARTBEAT, "worker admin"),
+        ("GET", job.as_str(), "reader operator admin"),
+        ("HEAD", job.as_str(), "reader operator admin"),
+        ("GET", QUEUES, "reader operator admin"),
+        ("GET", EVENTS, "reader operator admin"),
+        ("GET", "/metrics", "reader operator admin"),
+        ("DELETE", job.as_str(), "operator admin"),
+        ("DELETE", "/ojs/v1/workflows/x", "operator admin"),
+        ("POST", "/ojs/v1/jobs/bulk/cancel", "admin"),
+        ("POST", "/ojs/v1/jobs/bulk/delete", "admin"),
+        ("POST", CRON, "admin"),
+        ("DELETE", "/ojs/v1/cron/a", "admin"),
+        ("POST", "/ojs/v1/queues/a/pause", "admin"),
+        ("PUT", "/ojs/v1/queues/a/config", "admin"),
+        ("PUT", "/ojs/v1/rate-limits/a", "admin"),
+        ("POST", "/ojs/v1/dead-letter/x/retry", "admin"),
+        ("DELETE", "/ojs/v1/dead-letter/x", "admin"),
+        ("GET", "/nowhere", "producer worker reader operator admin"),
+    ] {
+        for role in roles {
+            let answer = send(&http, method, path, Some(format!("Bearer key-of-the-{role}").as_bytes())).await;
+            let what = format!("{role}: {method} {path}: {} {}", answer.status, answer.body);
+            assert_eq!(answer.status != 403, may.split(' ').any(|one| one == role), "{what}");
+            assert_ne!(answer.status, 401, "{what}");
+            if answer.status == 403 && method != "HEAD" {
+                assert_error(&answer);
+                let error = &answer.body["error"];
+                assert_eq!(
+                    (&error["code"], &error["retryable"]),
+                    (&json!("permission_denied"), &json!(false)),
+                    "{what}"
+                );
+                assert!(error["details"]["required_roles"].as_array().unwrap().contains(&json!("admin")), "{what}");
+            }
+        }
+    }
+    stack.stop().await;
+}
+
 #[tokio::test]
 async fn an_open_api_takes_any_authorization() {
     let stack = TestStack::start().await;

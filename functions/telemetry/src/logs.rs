@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use ojs_core::observe::trace::SPANS;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
@@ -13,7 +14,8 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = level.and(filter_fn(|metadata| !tells_payloads(metadata)));
+    // Spans that are for traces alone: in logs, the request's span is the one that a line belongs to.
+    let filter = level.and(filter_fn(|metadata| !tells_payloads(metadata) && metadata.target() != SPANS));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         logs.with_filter(filter).boxed()

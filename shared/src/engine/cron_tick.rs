@@ -1,11 +1,13 @@
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use super::Engine;
 use super::fire::{Fire, Outcome};
 use super::tick::{LOOKAHEAD_MS, Tick, TickBudget};
 use crate::cron::Cron;
 use crate::error::{Error, Result};
+use crate::observe::trace::SPANS;
 use crate::store::{CronDueEntry, keys};
 
 /// Cron jobs per query.
@@ -37,6 +39,11 @@ impl Engine {
     /// # Errors
     /// The AWS error, if nothing at all could be done; what was done stays done, and the next tick goes on.
     pub async fn cron_tick(&self, budget: TickBudget) -> Result<CronTicked> {
+        let span = tracing::info_span!(target: SPANS, "ojs.cron trigger");
+        self.cron_tick_all(budget).instrument(span).await
+    }
+
+    async fn cron_tick_all(&self, budget: TickBudget) -> Result<CronTicked> {
         let tick = Tick::new(self, budget);
         let (mut total, mut failure) = (CronTicked::default(), None);
         for (shard, error) in join_all((0..keys::CRON_SHARDS).map(|shard| self.cron_shard(shard, &tick))).await {

@@ -3,11 +3,13 @@ use std::collections::BTreeMap;
 use futures::FutureExt;
 use futures::future::{join, join_all};
 use futures::stream::{self, StreamExt};
+use tracing::Instrument;
 
 use super::Engine;
 use super::follow::Wake;
 use super::tick::{Tick, TickBudget};
 use crate::error::{Error, Result};
+use crate::observe::trace::SPANS;
 use crate::store::DueEntry;
 use crate::transport::MAX_BATCH;
 
@@ -37,6 +39,11 @@ impl Engine {
     /// # Errors
     /// The AWS error, if nothing at all could be done; what was done stays done, and the next tick goes on.
     pub async fn promote(&self, budget: TickBudget) -> Result<Promoted> {
+        let span = tracing::info_span!(target: SPANS, "ojs.scheduler poll");
+        self.promote_all(budget).instrument(span).await
+    }
+
+    async fn promote_all(&self, budget: TickBudget) -> Result<Promoted> {
         let tick = Tick::new(self, budget);
         let shards = self.store.due_shards();
         let shards = (0..shards).map(|shard| self.promote_shard(shard, budget.share(shard, shards), &tick));

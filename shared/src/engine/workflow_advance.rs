@@ -1,11 +1,13 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tracing::Instrument;
 
 use super::workflow_start::jobs_of;
 use super::{Engine, MAX_RACES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Job, State};
+use crate::observe::trace::SPANS;
 use crate::store::WorkflowWritten;
 use crate::workflow::{Kind, MemberOf, Role, StepState, Workflow, WorkflowState, advance};
 
@@ -20,7 +22,10 @@ impl Engine {
     /// The AWS error; some of it may be done.
     pub(super) async fn advance_workflow(&self, ended: &Job) -> Result<()> {
         match &ended.member_of {
-            Some(member) => self.advance(member, ended.state == State::Completed).await,
+            Some(member) => {
+                let span = tracing::info_span!(target: SPANS, "ojs.workflow advance", workflow_id = %member.workflow);
+                self.advance(member, ended.state == State::Completed).instrument(span).await
+            }
             None => Ok(()),
         }
     }

@@ -9,6 +9,8 @@ use std::future::Future;
 use crate::job::Job;
 use crate::json::{Fields, Json, raw};
 
+/// Target of spans that are for traces and not for logs (OJS observability section 6.3).
+pub const SPANS: &str = "ojs_spans";
 /// Most jobs that one request's span is linked to: what OpenTelemetry keeps by default.
 const MAX_LINKS: usize = 128;
 
