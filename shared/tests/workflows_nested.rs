@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ojs_core::engine::{Ack, Nack, TickBudget};
-use ojs_core::job::{Failure, Holder, Job};
+use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
 use ojs_core::workflow::{WorkflowState, job_id};
 use ojs_core::{ErrorCode, JobId};
@@ -139,8 +139,71 @@ async fn a_chain_waits_for_the_callbacks_of_a_batch() {
             assert_eq!(passed_on(job), json!([["a", "b"]]));
             end(&stack, job, true).await;
         }
-        assert_eq!(shown(&stack, &id).await["state"], if ends_well { "completed" } else { "failed" });
+        let seen = shown(&stack, &id).await;
+        let state = if ends_well { "completed" } else { "failed" };
+        assert_eq!((&seen["state"], &seen["steps"][0]["state"]), (&json!(state), &json!(state)), "{failing:?}");
     }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_callback_that_failed_and_is_deleted_has_failed_all_the_same() {
+    let stack = TestStack::start().await;
+    let callbacks = json!({"on_complete": job("all"), "on_success": job("good")});
+    let batch = json!({"type": "batch", "jobs": [job("a")], "callbacks": callbacks});
+    let id = create(&stack, &json!({"type": "chain", "steps": [batch, job("never")]})).await;
+    end(&stack, &fetched(&stack).await[0], true).await;
+    let callbacks = fetched(&stack).await;
+    end(&stack, &callbacks[0], false).await;
+    stack.engine.delete_job(&callbacks[0].id).await.unwrap();
+    end(&stack, &callbacks[1], true).await;
+    assert!(fetched(&stack).await.is_empty());
+    assert_eq!(shown(&stack, &id).await["state"], "failed");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_reaches_the_callbacks_of_a_batch_inside() {
+    let stack = TestStack::start().await;
+    let mut later = job("later");
+    later["options"] = json!({"scheduled_at": "+P1D"});
+    let callbacks = json!({"on_complete": later, "on_success": job("now")});
+    let batch = json!({"type": "batch", "jobs": [job("a")], "callbacks": callbacks});
+    let id = create(&stack, &json!({"type": "chain", "steps": [batch, job("never")]})).await;
+    end(&stack, &fetched(&stack).await[0], true).await;
+    stack.engine.cancel_workflow(&id).await.unwrap();
+    assert!(fetched(&stack).await.is_empty());
+    for index in [1, 2] {
+        assert_eq!(stack.get(&job_id(&job_id(&id, 0), index)).await.state, State::Cancelled);
+    }
+    stack.stop().await;
+}
+
+/// The results of a group are read once, however many steps want them.
+#[tokio::test]
+async fn many_steps_behind_a_large_group_start_together() {
+    let stack = TestStack::start().await;
+    let group: Vec<Value> = (0..120).map(|_| job("g")).collect();
+    let mut steps = vec![json!({"id": "g", "type": "group", "jobs": group})];
+    steps.extend((0..60).map(|at| json!({"id": format!("s{at}"), "type": "s", "args": [], "depends_on": ["g"]})));
+    create(&stack, &json!({"steps": steps})).await;
+    let mut jobs = stack.fetch("w", 100).await;
+    jobs.extend(stack.fetch("w", 100).await);
+    assert_eq!(jobs.len(), 120);
+    let last = jobs.pop().unwrap();
+    for job in &jobs {
+        end(&stack, job, true).await;
+    }
+    let (engine, wire) = stack.instance(1).await;
+    wire.meter();
+    drop(wire.take_calls());
+    let result = Some(raw(r#""g""#.to_owned()).unwrap());
+    engine.ack(Ack { id: last.id.clone(), holder: Holder::default(), result }).await.unwrap();
+    let reads = wire.take_calls().iter().filter(|call| call.action == "BatchGetItem").count();
+    assert!(reads <= 10, "{reads} reads for 60 steps");
+    let behind = stack.fetch("w", 100).await;
+    assert_eq!(behind.len(), 60);
+    assert!(behind.iter().all(|job| passed_on(job)[0].as_array().unwrap().len() == 120));
     stack.stop().await;
 }
 

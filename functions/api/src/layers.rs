@@ -114,7 +114,8 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
         span.record("trace_id", context.trace_id());
     }
     // A panic is a bug, but no reason to drop the connection without an answer.
-    let answering = trace::scoped(context, AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answering =
+        trace::scoped(context, api.telemetry.has_traces(), AssertUnwindSafe(next.run(request)).catch_unwind());
     let (answered, met) = answering.instrument(span.clone()).await;
     context::link(&span, &met);
     let mut response = answered.unwrap_or_else(|_| Problem(Error::internal("a handler panicked")).into_response());
@@ -159,11 +160,27 @@ fn span(
         return tracing::info_span!("request", request_id, %method, path, aws_request_id, trace_id = Empty);
     }
     // OpenTelemetry's name of a server's span has the route: names must not be as many as ids are.
-    let name = format!("{method} {}", route.unwrap_or("(no route)"));
+    let name = format!("{} {}", known(method), route.unwrap_or("(no route)"));
     tracing::info_span!(
         "request", request_id, %method, path, aws_request_id, trace_id = Empty,
         otel.name = name, otel.kind = "server", otel.status_code = Empty, http.response.status_code = Empty
     )
+}
+
+/// A method by its name, or OpenTelemetry's for all others: clients may send any word.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE
+        | Method::OPTIONS
+        | Method::CONNECT
+        | Method::TRACE => method.as_str(),
+        _ => "_OTHER",
+    }
 }
 
 fn measured(
@@ -182,7 +199,7 @@ fn measured(
     }
     if metrics::enabled() {
         let labels = [
-            ("method", method.as_str().chars().take(8).collect()),
+            ("method", known(method).to_owned()),
             ("route", route.unwrap_or_else(|| "none".to_owned())),
             ("status", status.as_u16().to_string()),
         ];

@@ -18,7 +18,8 @@ use crate::router::Api;
 
 /// The text format's media type.
 pub(crate) const PROMETHEUS: &str = "text/plain; version=0.0.4";
-/// Depths are asked of AWS so often at most: one call per queue, and one per priority in use.
+/// Depths are asked of AWS so often at most: as queue stats are, so one call per queue and one per priority in use, unless
+/// `OJS_STATS_MAX_JOBS` has them count.
 const DEPTH_EVERY: Duration = Duration::from_secs(30);
 /// Queues whose depth is told, by name.
 const MAX_QUEUES: usize = 100;
@@ -28,7 +29,7 @@ const CONCURRENCY: usize = 8;
 static DEPTH_AT: Mutex<Option<Instant>> = Mutex::new(None);
 
 pub(crate) async fn show(State(api): State<Api>) -> Result<Response, Problem> {
-    if api.telemetry.render().is_none() {
+    if !api.telemetry.is_asked() {
         return Err(Problem(Error::not_found("route", "GET /metrics").with("hint", "OJS_METRICS=prometheus")));
     }
     if depths_are_old() {
@@ -57,7 +58,10 @@ async fn tell_depths(engine: &Engine) -> Result<(), Error> {
         queues.into_iter().map(|queue| async move { (engine.queue_stats(&queue.name).await, queue.name) }).collect();
     let mut asked = stream::iter(each).buffer_unordered(CONCURRENCY);
     while let Some((stats, queue)) = asked.next().await {
-        tell(&queue, &stats?);
+        match stats {
+            Ok(stats) => tell(&queue, &stats),
+            Err(error) => tracing::warn!(queue, %error, "queue depth not told"),
+        }
     }
     Ok(())
 }

@@ -15,7 +15,13 @@ use tower::ServiceExt;
 
 #[tokio::test]
 async fn numbers_are_told_to_whoever_may_read() {
-    let config = Config { function: "local", stack: "t".to_owned(), metrics: MetricsTo::Prometheus, traces: None };
+    let config = Config {
+        function: "local",
+        stack: "t".to_owned(),
+        in_lambda: false,
+        metrics: MetricsTo::Prometheus,
+        traces: None,
+    };
     // Before the clients are made: they are counted only then.
     let telemetry = Telemetry::start_with(Ok(config)).unwrap();
     let stack = TestStack::start().await;
@@ -44,15 +50,15 @@ async fn numbers_are_told_to_whoever_may_read() {
     let (kind, text) = call("GET", "/metrics", "").await;
     assert_eq!(kind, "text/plain; version=0.0.4");
     for line in [
-        r#"ojs_job_enqueued{queue="mail",type="mail.send"} 3"#,
-        r#"ojs_job_started{queue="mail",type="mail.send"} 1"#,
-        r#"ojs_job_completed{queue="mail",type="mail.send"} 1"#,
-        r#"ojs_job_queue_time_bucket{queue="mail",type="mail.send",le="0.01"}"#,
+        r#"ojs_job_enqueued_total{queue="mail",type="mail.send"} 3"#,
+        r#"ojs_job_started_total{queue="mail",type="mail.send"} 1"#,
+        r#"ojs_job_completed_total{queue="mail",type="mail.send"} 1"#,
+        r#"ojs_job_queue_time_seconds_bucket{queue="mail",type="mail.send",le="0.01"}"#,
         r#"ojs_queue_depth{queue="mail",state="available"} 2"#,
-        r#"http_server_request_duration_count{method="POST",route="/ojs/v1/jobs",status="201"} 3"#,
-        r#"ojs_aws_calls{service="DynamoDB",operation="PutItem",outcome="ok"}"#,
-        r#"ojs_aws_calls{service="SQS",operation="SendMessage",outcome="ok"} 3"#,
-        "# HELP ojs_job_enqueued Jobs enqueued.",
+        r#"http_server_request_duration_seconds_count{method="POST",route="/ojs/v1/jobs",status="201"} 3"#,
+        r#"ojs_aws_calls_total{service="DynamoDB",operation="PutItem",outcome="ok"}"#,
+        r#"ojs_aws_calls_total{service="SQS",operation="SendMessage",outcome="ok"} 3"#,
+        "# HELP ojs_job_enqueued_total Jobs enqueued.",
     ] {
         assert!(text.contains(line), "{line} is not in:\n{text}");
     }
@@ -61,8 +67,8 @@ async fn numbers_are_told_to_whoever_may_read() {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
-    assert!(value("ojs_aws_write_milliunits ") >= 9_000.0, "{text}");
-    assert!(value("ojs_aws_cost_nanodollars ") >= 9.0 * 625.0 + 5.0 * 400.0, "{text}");
+    assert!(value("ojs_aws_write_milliunits_total ") >= 9_000.0, "{text}");
+    assert!(value("ojs_aws_cost_nanodollars_total ") >= 9.0 * 625.0 + 5.0 * 400.0, "{text}");
 
     // A worker's key does not read.
     let keys = r#"{"keys": [{"name": "w", "roles": ["worker"], "key": "key-of-a-worker"}]}"#;

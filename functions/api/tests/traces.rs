@@ -28,7 +28,13 @@ fn hex(bytes: &[u8]) -> String {
 async fn a_job_carries_its_trace_to_its_end() {
     let (collector, endpoint) = Collector::start().await;
     let traces = TracesTo { endpoint, service: "ojs-test".to_owned(), timeout: Duration::from_secs(10) };
-    let config = Config { function: "api", stack: "t".to_owned(), metrics: MetricsTo::Off, traces: Some(traces) };
+    let config = Config {
+        function: "api",
+        stack: "t".to_owned(),
+        in_lambda: false,
+        metrics: MetricsTo::Off,
+        traces: Some(traces),
+    };
     let telemetry = Telemetry::start_with(Ok(config)).unwrap();
     assert!(telemetry.has_traces());
     let stack = TestStack::start().await;
@@ -66,8 +72,24 @@ async fn a_job_carries_its_trace_to_its_end() {
     let id = fetched["jobs"][0]["id"].as_str().unwrap().to_owned();
     call("POST", ACK, None, json!({"job_id": id})).await;
     call("GET", &job_path(&id), None, Value::Null).await;
+    // A workflow's steps name both where the workflow and where the step before came from.
+    let chain = json!({"type": "chain", "options": {"queue": "flow"}, "steps": [{"type": "a", "args": []}, {"type": "b", "args": []}]});
+    let origin = format!("00-{}-00f067aa0ba902b7-01", "b".repeat(32));
+    call("POST", "/ojs/v1/workflows", Some(origin.clone()), chain).await;
+    let mut metas = Vec::new();
+    for _ in 0..2 {
+        let fetched = call("POST", FETCH, None, json!({"queues": ["flow"]})).await;
+        let job = &fetched["jobs"][0];
+        call("POST", ACK, None, json!({"job_id": job["id"]})).await;
+        metas.push(job["meta"].clone());
+    }
+    let begun = metas[0]["ojs.workflow.trace_origin"].as_str().unwrap();
+    assert_eq!(&begun[3..35], "b".repeat(32));
+    assert_eq!(metas[1]["ojs.workflow.trace_origin"], begun);
+    assert_ne!(metas[1]["traceparent"].as_str().unwrap()[3..35], begun[3..35], "the ack of the step before");
     telemetry.flush();
 
+    assert!(!collector.spans("ojs.workflow advance").is_empty());
     let enqueue = &collector.spans(&format!("POST {JOBS}"))[0];
     assert_eq!(
         (hex(&enqueue.trace_id), hex(&enqueue.parent_span_id)),

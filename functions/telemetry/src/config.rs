@@ -36,6 +36,8 @@ pub struct Config {
     pub function: &'static str,
     /// `DYNAMODB_TABLE`: what tells numbers of several systems in one account apart.
     pub stack: String,
+    /// Whether this is a Lambda function.
+    pub in_lambda: bool,
     /// `OJS_METRICS`: `emf` (default in Lambda), `prometheus` (default elsewhere) or `off`.
     pub metrics: MetricsTo,
     /// Set by `OTEL_EXPORTER_OTLP_ENDPOINT` (or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OJS_OTEL_ENDPOINT`, or `OJS_OTEL_ENABLED`).
@@ -84,7 +86,7 @@ impl Config {
             None
         };
         let stack = text("DYNAMODB_TABLE").unwrap_or_else(|| "ojs-jobs".to_owned());
-        Ok(Self { function, stack, metrics, traces })
+        Ok(Self { function, stack, in_lambda, metrics, traces })
     }
 }
 

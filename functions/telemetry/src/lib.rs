@@ -67,6 +67,12 @@ impl Telemetry {
         self.traces.is_some()
     }
 
+    /// Whether somebody may ask for numbers.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.numbers.is_prometheus()
+    }
+
     /// The numbers in Prometheus's text format; `None` when they go elsewhere.
     #[must_use]
     pub fn render(&self) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Numbers: what the engine counts ([`ojs_core::observe::metrics`]), and where it goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use ojs_core::observe::metrics as names;
@@ -8,6 +9,11 @@ use ojs_core::observe::metrics as names;
 use crate::config::{Config, MetricsTo};
 use crate::emf::Emf;
 use crate::prometheus;
+
+/// How often Prometheus's samples are folded.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How often a server writes lines for CloudWatch.
+const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where the numbers of this process go.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +58,38 @@ impl Numbers {
         }
         prometheus::describe();
         names::enable();
+        numbers.tend(config.in_lambda);
         numbers
+    }
+
+    /// What has to be done again and again, in the background: samples that nobody asks for are folded into their buckets; outside Lambda,
+    /// where no invocation ends, lines are written.
+    fn tend(&self, in_lambda: bool) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let numbers = self.clone();
+        match self {
+            Self::Prometheus(_) => drop(runtime.spawn(async move {
+                loop {
+                    tokio::time::sleep(UPKEEP).await;
+                    if let Self::Prometheus(Prometheus(handle)) = &numbers {
+                        handle.run_upkeep();
+                    }
+                }
+            })),
+            Self::Emf(_) if !in_lambda => drop(runtime.spawn(async move {
+                loop {
+                    tokio::time::sleep(LINE_EVERY).await;
+                    numbers.flush();
+                }
+            })),
+            _ => {}
+        }
+    }
+
+    /// Whether [`Self::render`] has something to tell.
+    #[must_use]
+    pub fn is_prometheus(&self) -> bool {
+        matches!(self, Self::Prometheus(_))
     }
 
     /// In Prometheus's text format; `None` when they go elsewhere.

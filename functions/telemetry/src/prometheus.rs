@@ -15,9 +15,10 @@ pub(crate) fn recorder() -> PrometheusRecorder {
         (names::JOB_START_LATENCY, &QUEUE_TIME),
         (names::HTTP_DURATION, &HTTP),
     ];
-    let with_buckets = all.into_iter().try_fold(PrometheusBuilder::new(), |builder, (name, bounds)| {
-        builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds)
-    });
+    let with_buckets =
+        all.into_iter().try_fold(PrometheusBuilder::new().with_recommended_naming(true), |builder, (name, bounds)| {
+            builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds)
+        });
     // Only empty bounds are refused.
     with_buckets.unwrap_or_default().build_recorder()
 }

@@ -21,7 +21,13 @@ async fn a_collector_that_is_away_is_left_alone() {
         }
     });
     let traces = TracesTo { endpoint, service: "ojs-test".to_owned(), timeout: Duration::from_millis(300) };
-    let config = Config { function: "api", stack: "t".to_owned(), metrics: MetricsTo::Off, traces: Some(traces) };
+    let config = Config {
+        function: "api",
+        stack: "t".to_owned(),
+        in_lambda: false,
+        metrics: MetricsTo::Off,
+        traces: Some(traces),
+    };
     let telemetry = Telemetry::start_with(Ok(config)).unwrap();
     tracing::info_span!(target: "ojs_test", "request").in_scope(|| {});
     telemetry.flush();

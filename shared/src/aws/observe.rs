@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::operation::{
     batch_get_item, batch_write_item, delete_item, get_item, put_item, query, transact_write_items, update_item,
 };
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_sdk_sqs::operation as sqs;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use metrics::counter;
 
 use crate::observe::metrics::{AWS_CALLS, AWS_COST, AWS_READ_UNITS, AWS_WRITE_UNITS};
@@ -108,7 +110,7 @@ impl Intercept for Observe {
                 }
                 "ok"
             }
-            // DynamoDB's throttling is a 400 among others; the body has been read by now.
+            // DynamoDB's throttling is a 400 among others.
             Some(Err(error)) if is_throttling(error) => "throttled",
             _ if (400..500).contains(&status) => "refused",
             _ => "error",
@@ -125,12 +127,48 @@ type Failure = aws_smithy_runtime_api::client::orchestrator::OrchestratorError<
     aws_smithy_runtime_api::client::interceptors::context::Error,
 >;
 
-fn is_throttling(error: &Failure) -> bool {
-    // All modelled errors print their code.
-    error.as_operation_error().is_some_and(|error| {
-        let text = format!("{error:?}");
-        ["Throttl", "ThroughputExceeded", "RequestLimitExceeded"].iter().any(|code| text.contains(code))
-    })
+/// Codes of throttling in both services.
+const THROTTLING: [&str; 6] = [
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "Throttling",
+    "OverLimit",
+];
+
+/// Whether an error of one of our operations says so. By its code: the rest of it may hold items.
+macro_rules! throttling {
+    ($($module:path),* $(,)?) => {
+        fn is_throttling(failure: &Failure) -> bool {
+            let Some(error) = failure.as_operation_error() else { return false };
+            $(if let Some(error) = error.downcast_ref::<$module>() {
+                return error.code().is_some_and(|code| THROTTLING.contains(&code));
+            })*
+            false
+        }
+    };
+}
+
+throttling! {
+    update_item::UpdateItemError,
+    put_item::PutItemError,
+    get_item::GetItemError,
+    query::QueryError,
+    batch_get_item::BatchGetItemError,
+    transact_write_items::TransactWriteItemsError,
+    batch_write_item::BatchWriteItemError,
+    delete_item::DeleteItemError,
+    sqs::receive_message::ReceiveMessageError,
+    sqs::send_message::SendMessageError,
+    sqs::send_message_batch::SendMessageBatchError,
+    sqs::delete_message::DeleteMessageError,
+    sqs::delete_message_batch::DeleteMessageBatchError,
+    sqs::change_message_visibility::ChangeMessageVisibilityError,
+    sqs::change_message_visibility_batch::ChangeMessageVisibilityBatchError,
+    sqs::get_queue_url::GetQueueUrlError,
+    sqs::get_queue_attributes::GetQueueAttributesError,
+    sqs::create_queue::CreateQueueError,
 }
 
 fn count_units(name: &'static str, units: f64) {

@@ -210,9 +210,10 @@ impl Engine {
             Fired::Refused => return Ok(Made::Changed),
             Fired::JobExists => {
                 let there = self.store.get_job(&id).await?;
-                let origin = there.as_ref().map(|job| &job.cron);
+                // Deleted in this moment: look again.
+                let Some(there) = there else { return Ok(Made::Changed) };
                 let ours = |origin: &CronOrigin| origin.name == cron.name() && origin.at_ms == due.at_ms;
-                if origin.is_some_and(|origin| !origin.as_ref().is_some_and(ours)) {
+                if !there.cron.as_ref().is_some_and(ours) {
                     return Ok(Made::IdTaken);
                 }
                 // Made in an earlier life of the cron job, which was deleted and registered anew.

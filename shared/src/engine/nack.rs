@@ -83,7 +83,9 @@ impl Engine {
         match job.state {
             // Given back, too, a job gets a new message: SQS takes one that is received too often for poison.
             State::Retryable | State::Available => {
-                metrics::job_retried(job);
+                if job.state == State::Retryable {
+                    metrics::job_retried(job);
+                }
                 trace::meet(job);
                 self.waits(job, receipt, now).await;
             }

@@ -36,10 +36,16 @@ impl Engine {
         async move {
             match member.role {
                 Role::Callback => Ok(()),
-                Role::AwaitedCallback => match self.store.get_workflow(&member.workflow).await? {
-                    Some(batch) => self.follow_workflow(&batch).await,
-                    None => Ok(()),
-                },
+                Role::AwaitedCallback => {
+                    if !completed {
+                        // The job may be deleted before the other callback has ended.
+                        self.store.note_callback_failed(&member.workflow).await?;
+                    }
+                    match self.store.get_workflow(&member.workflow).await? {
+                        Some(batch) => self.follow_workflow(&batch).await,
+                        None => Ok(()),
+                    }
+                }
                 Role::Step { shards: 0 } => self.advance_graph(&member.workflow, member.index, completed).await,
                 Role::Step { shards } => {
                     let shard = member.index % shards;
@@ -77,7 +83,7 @@ impl Engine {
                 if jobs.iter().any(|job| !job.state.is_terminal()) {
                     return Ok(());
                 }
-                completed &= jobs.iter().all(|job| job.state == State::Completed);
+                completed &= !ended.callback_failed && jobs.iter().all(|job| job.state == State::Completed);
             }
         }
         self.advance(parent, completed).await
@@ -127,6 +133,8 @@ impl Engine {
         let over =
             workflow.state != WorkflowState::Running && (workflow.called_back || definition.callbacks.is_empty());
         if workflow.state == WorkflowState::Cancelled || over {
+            // Whoever ended it may have died before this.
+            self.store.expire_parts(&workflow, workflow.ended_at.unwrap_or_default()).await?;
             return self.follow_workflow(&workflow).await;
         }
         let now = self.now_ms();
@@ -136,7 +144,7 @@ impl Engine {
         }
         let failed = shards.iter().any(|shard| !shard.failed.is_empty());
         let state = if failed { WorkflowState::Failed } else { WorkflowState::Completed };
-        self.store.end_workflow(id, state.as_str(), now).await?;
+        self.store.end_workflow(&workflow, state.as_str(), now).await?;
         if definition.kind == Kind::Batch {
             // It may have been called off in this moment.
             let ended = self.store.get_workflow(id).await?.is_some_and(|now| now.state == state);

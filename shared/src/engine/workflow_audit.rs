@@ -36,7 +36,10 @@ impl Engine {
             }
             // Its callbacks may not all have been made.
             WorkflowState::Completed | WorkflowState::Failed if workflow.shards > 0 => return self.end_flat(id).await,
-            WorkflowState::Completed | WorkflowState::Failed => return self.follow_workflow(&workflow).await,
+            WorkflowState::Completed | WorkflowState::Failed => {
+                self.store.expire_parts(&workflow, workflow.ended_at.unwrap_or_default()).await?;
+                return self.follow_workflow(&workflow).await;
+            }
             WorkflowState::Running => {}
         }
         if workflow.creating {

@@ -48,7 +48,7 @@ impl Engine {
             let Some(mut next) = cancel(&workflow, now) else { return Err(ended(&workflow)) };
             if workflow.kind.is_flat() {
                 self.store.watch_workflow(id, due, now).await?;
-                self.store.end_workflow(id, WorkflowState::Cancelled.as_str(), now).await?;
+                self.store.end_workflow(&workflow, WorkflowState::Cancelled.as_str(), now).await?;
                 let read = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
                 return if read.state == WorkflowState::Cancelled { Ok(read) } else { Err(ended(&read)) };
             }
@@ -90,7 +90,7 @@ impl Engine {
         let all_there = jobs.len() + nested.len() == open.len();
         let live: Vec<&Job> = jobs.iter().filter(|job| !settle(job, now).state.is_terminal()).collect();
         self.stop_jobs(&live, now).await?;
-        Ok(self.stop_nested(&nested).await? && all_there)
+        Ok(self.stop_nested(workflow, &nested).await? && all_there)
     }
 
     /// The same for jobs at hand.

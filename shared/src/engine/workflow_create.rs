@@ -1,6 +1,8 @@
 use super::Engine;
+use super::workflow_start::Inherited;
 use crate::error::{Error, Result};
 use crate::json::Fields;
+use crate::observe::trace;
 use crate::workflow::{Shown, StepView, Workflow, parse_workflow};
 
 /// How long a tick leaves a workflow to the request that works on it, ms: longer than any request runs.
@@ -17,12 +19,13 @@ impl Engine {
         let now = self.now_ms();
         let definition = parse_workflow(request, now, &self.ids)?;
         let due = now + WATCH_MS;
-        let workflow = Workflow::new(self.ids.job_id(now), &definition, None, now, due);
+        let mut workflow = Workflow::new(self.ids.job_id(now), &definition, None, now, due);
+        workflow.trace = trace::current();
         if !self.store.put_workflow(&workflow, &definition, self.ids.nonce()).await? {
             return Err(Error::internal("a new workflow's id is taken"));
         }
         let started = async {
-            self.start_workflow(&workflow, &definition).await?;
+            self.start_workflow(&workflow, &definition, Inherited::Known(None)).await?;
             self.store.leave_workflow(&workflow.id, due).await
         };
         if let Err(error) = started.await {

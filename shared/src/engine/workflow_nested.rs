@@ -7,49 +7,53 @@ use futures::stream::{self, StreamExt};
 
 use super::Engine;
 use super::workflow_create::WATCH_MS;
-use super::workflow_start::jobs_of;
-use crate::error::{ErrorCode, Result};
+use super::workflow_start::{Inherited, Results, jobs_of, largest_job};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
+use crate::job::{Job, settle};
 use crate::json::Json;
-use crate::workflow::{Definition, Workflow, WorkflowState, job_id};
+use crate::workflow::{Definition, Kind, MemberOf, Workflow, WorkflowState, job_id};
 
 /// Workflows started or called off at a time.
 const CONCURRENCY: usize = 8;
 
 impl Engine {
-    /// Makes and starts the workflows that `steps` are.
+    /// Makes and starts the workflows that steps are: index, definition, and what their first steps find.
     ///
     /// # Errors
     /// The AWS error; some may be made, and what is made goes on by itself.
     pub(super) async fn start_nested(
         &self,
-        workflow: &Workflow,
+        outer: &Workflow,
         definition: &Definition,
-        steps: &[usize],
+        steps: Vec<(usize, &Definition, Option<Json>)>,
     ) -> Result<()> {
         let each: Vec<_> = steps
-            .iter()
-            .filter_map(|at| Some(self.start_one_nested(workflow, definition.nested(*at)?, definition, *at)))
+            .into_iter()
+            .map(|(index, nested, inherited)| {
+                self.start_one_nested(outer, definition.member(outer, index), nested, inherited)
+            })
             .collect();
-        let started: Vec<Result<()>> = stream::iter(each).buffer_unordered(CONCURRENCY).collect().await;
+        let started: Vec<Result<()>> = stream::iter(each).buffer_unordered(at_once(outer)).collect().await;
         started.into_iter().collect()
     }
 
     fn start_one_nested<'a>(
         &'a self,
         outer: &'a Workflow,
+        place: MemberOf,
         nested: &'a Definition,
-        definition: &'a Definition,
-        index: usize,
+        inherited: Option<Json>,
     ) -> BoxFuture<'a, Result<()>> {
         // It may start more of its kind: the type must not contain itself.
         async move {
             let now = self.now_ms();
-            let (id, due) = (job_id(&outer.id, index), now + WATCH_MS);
-            let workflow = Workflow::new(id.clone(), nested, Some(definition.member(outer, index)), now, due);
+            let (id, due) = (job_id(&outer.id, place.index), now + WATCH_MS);
+            let mut workflow = Workflow::new(id.clone(), nested, Some(place), now, due);
+            workflow.trace.clone_from(&outer.trace);
             if self.store.put_workflow(&workflow, nested, self.ids.nonce()).await? {
                 tracing::info!(workflow_id = %id, parent_workflow_id = %outer.id, kind = nested.kind.as_str(), "workflow created");
-                self.start_workflow(&workflow, nested).await?;
+                self.start_workflow(&workflow, nested, Inherited::Known(inherited)).await?;
                 return self.store.leave_workflow(&id, due).await;
             }
             // Made before, by somebody who may have died then.
@@ -58,7 +62,7 @@ impl Engine {
                     self.look_after_workflow(&id).await
                 }
                 Some(there) => self.follow_workflow(&there).await,
-                None => Ok(()),
+                None => Err(Error::new(ErrorCode::BackendUnavailable, "A workflow is gone while it starts; try again.")),
             }
         }
         .boxed()
@@ -68,23 +72,36 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; some may be called off.
-    pub(super) fn stop_nested<'a>(&'a self, ids: &'a [JobId]) -> BoxFuture<'a, Result<bool>> {
+    pub(super) fn stop_nested<'a>(&'a self, outer: &'a Workflow, ids: &'a [JobId]) -> BoxFuture<'a, Result<bool>> {
         async move {
-            let each: Vec<_> = ids.iter().map(|id| self.call_off(id).boxed()).collect();
-            let stopped: Vec<Result<()>> = stream::iter(each).buffer_unordered(CONCURRENCY).collect().await;
-            let mut all_there = true;
-            for one in stopped {
-                match one {
-                    Ok(()) => {}
-                    // It has ended meanwhile.
-                    Err(error) if error.code == ErrorCode::Conflict => {}
-                    Err(error) if error.code == ErrorCode::NotFound => all_there = false,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(all_there)
+            let each: Vec<_> = ids.iter().map(|id| self.stop_one_nested(id).boxed()).collect();
+            let stopped: Vec<Result<bool>> = stream::iter(each).buffer_unordered(at_once(outer)).collect().await;
+            stopped.into_iter().try_fold(true, |all, one| Ok(one? && all))
         }
         .boxed()
+    }
+
+    async fn stop_one_nested(&self, id: &JobId) -> Result<bool> {
+        match self.call_off(id).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.code == ErrorCode::NotFound => Ok(false),
+            // It has ended meanwhile. Of a batch the callbacks may be left.
+            Err(error) if error.code == ErrorCode::Conflict => {
+                let Some(ended) = self.store.get_workflow(id).await? else { return Ok(true) };
+                if ended.kind != Kind::Batch || ended.state == WorkflowState::Cancelled {
+                    return Ok(true);
+                }
+                let Some(definition) = self.store.get_definition(id).await? else { return Ok(true) };
+                let callbacks = definition.callbacks_after(ended.state == WorkflowState::Failed);
+                let now = self.now_ms();
+                let jobs = self.store.get_jobs(&jobs_of(&ended, &callbacks)).await?;
+                let live: Vec<&Job> = jobs.iter().filter(|job| !settle(job, now).state.is_terminal()).collect();
+                self.stop_jobs(&live, now).await?;
+                // They may be about to be made.
+                Ok(ended.called_back || jobs.len() == callbacks.len())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What the first steps of a workflow inside another one find: what a job in its place would.
@@ -99,7 +116,7 @@ impl Engine {
             }
             // All its first jobs get the same: what there is room for beside the largest of them.
             let largest = definition.nested(place.index).map_or(0, largest_job);
-            self.parent_results(&outer.id, &definition, place.index, largest).await
+            self.parent_results(&outer.id, &definition, place.index, largest, &mut Results::default()).await
         }
         .boxed()
     }
@@ -118,12 +135,7 @@ impl Engine {
     }
 }
 
-/// Bytes of the largest request of a workflow's jobs.
-fn largest_job(definition: &Definition) -> usize {
-    use crate::workflow::Work;
-    let sizes = definition.steps.iter().map(|step| match &step.work {
-        Work::Job(request) => request.get().len(),
-        Work::Workflow(nested) => largest_job(nested),
-    });
-    sizes.max().unwrap_or(0)
+/// How many are worked on at a time: inside each other one by one, or the levels would multiply.
+fn at_once(outer: &Workflow) -> usize {
+    if outer.parent.is_none() { CONCURRENCY } else { 1 }
 }

@@ -1,6 +1,8 @@
 //! Making the jobs of steps. Whoever does it makes the same jobs, so doing it twice does nothing but send messages that are
 //! dropped.
 
+use std::collections::HashMap;
+
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
@@ -8,11 +10,13 @@ use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Job, MAX_ENVELOPE_BYTES, State};
 use crate::json::{Json, raw};
-use crate::observe::metrics;
+use crate::observe::{metrics, trace};
 use crate::store::Put;
 use crate::transport::JobRef;
-use crate::workflow::{Definition, Kind, MemberOf, Source, StepState, Workflow, WorkflowState, job_id};
+use crate::workflow::{Definition, Kind, MemberOf, Source, StepState, Work, Workflow, WorkflowState, job_id};
 
+/// Steps whose jobs are built before they are put.
+const STEPS_AT_ONCE: usize = 32;
 /// Puts under way at a time.
 const CONCURRENCY: usize = 16;
 /// Most bytes of results that are passed on with a job.
@@ -23,14 +27,19 @@ const NULL_BYTES: usize = 5;
 const PARENTS_PER_READ: usize = 50;
 
 impl Engine {
-    /// Makes a workflow's shards and its first jobs.
+    /// Makes a workflow's shards and its first jobs; `inherited`: what they find where it is inside another one, if that is known.
     ///
     /// # Errors
     /// The AWS error; some may be made, and a tick makes the rest.
-    pub(super) async fn start_workflow(&self, workflow: &Workflow, definition: &Definition) -> Result<()> {
+    pub(super) async fn start_workflow(
+        &self,
+        workflow: &Workflow,
+        definition: &Definition,
+        inherited: Inherited,
+    ) -> Result<()> {
         self.put_shards(workflow).await?;
         let first: Vec<usize> = (0..workflow.steps.len()).filter(|at| definition.steps[*at].after.is_empty()).collect();
-        self.start_steps(workflow, definition, &first).await
+        self.start_inheriting(workflow, definition, &first, inherited).await
     }
 
     /// Makes a workflow's shards.
@@ -53,56 +62,84 @@ impl Engine {
         definition: &Definition,
         steps: &[usize],
     ) -> Result<()> {
+        self.start_inheriting(workflow, definition, steps, Inherited::Unknown).await
+    }
+
+    async fn start_inheriting(
+        &self,
+        workflow: &Workflow,
+        definition: &Definition,
+        steps: &[usize],
+        inherited: Inherited,
+    ) -> Result<()> {
         if steps.is_empty() {
             return Ok(());
         }
         let now = self.now_ms();
         // Steps at the start of a workflow inside another one find there what it finds in its own place.
-        let inherited = if workflow.parent.is_some() && steps.iter().any(|at| is_first(definition, *at)) {
-            self.inherited_results(workflow).await?
-        } else {
-            None
+        let wanted = workflow.parent.is_some() && steps.iter().any(|at| is_first(definition, *at));
+        let inherited = match inherited {
+            Inherited::Known(results) => results,
+            Inherited::Unknown if wanted => self.inherited_results(workflow).await?,
+            Inherited::Unknown => None,
         };
-        let nested: Vec<usize> = steps.iter().copied().filter(|at| definition.nested(*at).is_some()).collect();
-        self.start_nested(workflow, definition, &nested).await?;
-        let mut jobs = Vec::with_capacity(steps.len() - nested.len());
-        for index in steps.iter().filter(|at| !nested.contains(at)) {
-            let mut job = definition.job(workflow, *index, now, &self.ids)?;
-            job.parent_results = if is_first(definition, *index) {
-                inherited.clone()
-            } else {
-                self.parent_results(&workflow.id, definition, *index, job.envelope_bytes()).await?
-            };
-            // Tells the job that this call makes from one that was there.
-            job.nonce = Some(self.ids.nonce());
-            self.prepare(&mut job, now);
-            self.register_queue(&job.queue).await?;
-            jobs.push(job);
-        }
-        let puts = jobs.iter().map(|job| self.store.put_job(job));
-        let puts: Vec<Put> = stream::iter(puts.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await;
-        let (mut there, mut over) = (Vec::new(), Vec::new());
-        for (made, put) in jobs.into_iter().zip(puts) {
-            match put {
-                // Over before anybody could run it.
-                Put::Done if made.state.is_terminal() => over.push((made, true)),
-                Put::Done => {
-                    metrics::job_enqueued(&made);
-                    there.push(made);
+        let mut results = Results::default();
+        let (mut there, mut over, mut nested) = (Vec::new(), Vec::new(), Vec::new());
+        // Part by part: what is made stays made, however long the rest takes.
+        for part in steps.chunks(STEPS_AT_ONCE) {
+            let mut jobs = Vec::with_capacity(part.len());
+            for index in part {
+                let inside = definition.nested(*index);
+                let mut job =
+                    if inside.is_none() { Some(definition.job(workflow, *index, now, &self.ids)?) } else { None };
+                let size = job.as_ref().map_or_else(|| inside.map_or(0, largest_job), Job::envelope_bytes);
+                let before = if is_first(definition, *index) {
+                    inherited.clone()
+                } else {
+                    self.parent_results(&workflow.id, definition, *index, size, &mut results).await?
+                };
+                match (job.as_mut(), inside) {
+                    (Some(job), _) => {
+                        job.parent_results = before;
+                        // Tells the job that this call makes from one that was there.
+                        job.nonce = Some(self.ids.nonce());
+                        self.prepare(job, now);
+                        if let Some(origin) = &workflow.trace {
+                            trace::mark_origin(job, origin);
+                        }
+                        self.register_queue(&job.queue).await?;
+                    }
+                    (None, Some(inside)) => nested.push((*index, inside, before)),
+                    (None, None) => {}
                 }
-                // The stored job is the truth.
-                Put::Taken(stored) if stored.state.is_terminal() => over.push((*stored, false)),
-                Put::Taken(stored) => there.push(*stored),
-                Put::Failed { error, .. } => return Err(error),
+                jobs.extend(job);
+            }
+            let puts = jobs.iter().map(|job| self.store.put_job(job));
+            let puts: Vec<Put> = stream::iter(puts.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await;
+            for (made, put) in jobs.into_iter().zip(puts) {
+                match put {
+                    // Over before anybody could run it.
+                    Put::Done if made.state.is_terminal() => over.push((made, true)),
+                    Put::Done => {
+                        metrics::job_enqueued(&made);
+                        there.push(made);
+                    }
+                    // The stored job is the truth.
+                    Put::Taken(stored) if stored.state.is_terminal() => over.push((*stored, false)),
+                    Put::Taken(stored) => there.push(*stored),
+                    Put::Failed { error, .. } => return Err(error),
+                }
             }
         }
+        let insides: Vec<usize> = nested.iter().map(|(index, ..)| *index).collect();
+        self.start_nested(workflow, definition, nested).await?;
         let read = self.store.get_workflow(&workflow.id).await?;
         let is_step = |job: &&Job| job.member_of.as_ref().is_some_and(MemberOf::is_step);
         if read.is_some_and(|read| read.state == WorkflowState::Cancelled) {
             // It was called off since, perhaps before these were there to be cancelled.
             let steps: Vec<&Job> = there.iter().filter(is_step).collect();
             self.stop_jobs(&steps, now).await?;
-            self.stop_nested(&jobs_of(workflow, &nested)).await?;
+            self.stop_nested(workflow, &jobs_of(workflow, &insides)).await?;
             there.retain(|job| !is_step(&job));
         }
         self.send_waiting(&there.iter().collect::<Vec<_>>()).await?;
@@ -132,6 +169,7 @@ impl Engine {
         definition: &Definition,
         index: usize,
         envelope_bytes: usize,
+        known: &mut Results,
     ) -> Result<Option<Json>> {
         let before: Vec<usize> = match (definition.kind, definition.steps.get(index)) {
             (Kind::Chain, _) => (0..index).collect(),
@@ -149,10 +187,11 @@ impl Engine {
         let mut room = room.saturating_sub(ids.len() * NULL_BYTES);
         let mut results: Vec<String> = Vec::with_capacity(ids.len());
         for part in ids.chunks(PARENTS_PER_READ) {
-            let jobs = if room > 0 { self.store.get_jobs(part).await? } else { Vec::new() };
+            if room > 0 {
+                self.read_results(part, known).await?;
+            }
             for id in part {
-                let job = jobs.iter().find(|job| job.id == *id && job.state == State::Completed);
-                let result = job.and_then(|job| job.result.as_ref()).map_or("null", |result| result.get());
+                let result = known.0.get(id).and_then(Option::as_deref).unwrap_or("null");
                 let fits = result.len() <= room;
                 if fits {
                     room -= result.len();
@@ -164,6 +203,43 @@ impl Engine {
         }
         raw(sources.render(&mut results.into_iter())).map(Some)
     }
+
+    /// Reads the results of jobs that have not been read.
+    async fn read_results(&self, ids: &[JobId], known: &mut Results) -> Result<()> {
+        let unread: Vec<JobId> = ids.iter().filter(|id| !known.0.contains_key(*id)).cloned().collect();
+        if unread.is_empty() {
+            return Ok(());
+        }
+        for job in self.store.get_jobs(&unread).await? {
+            let result = job.result.filter(|_| job.state == State::Completed).map(|result| result.get().to_owned());
+            known.0.insert(job.id, result);
+        }
+        for id in unread {
+            known.0.entry(id).or_insert(None);
+        }
+        Ok(())
+    }
+}
+
+/// What the first steps of a workflow inside another one find in `parent_results`.
+pub(super) enum Inherited {
+    /// This.
+    Known(Option<Json>),
+    /// To be read, if it is inside another one.
+    Unknown,
+}
+
+/// Results of jobs as they have been read, for the steps that one call starts.
+#[derive(Default)]
+pub(super) struct Results(HashMap<JobId, Option<String>>);
+
+/// Bytes of the largest request of a workflow's jobs.
+pub(super) fn largest_job(definition: &Definition) -> usize {
+    let sizes = definition.steps.iter().map(|step| match &step.work {
+        Work::Job(request) => request.get().len(),
+        Work::Workflow(nested) => largest_job(nested),
+    });
+    sizes.max().unwrap_or(0)
 }
 
 /// Whether nothing comes before a step in its own workflow.

@@ -129,7 +129,9 @@ pub(crate) fn job_ended(job: &Job) {
     if job.state == State::Discarded && job.is_expired() {
         count(JOB_EXPIRED, job);
     }
-    if let (Some(started), Some(ended)) = (job.started_at, job.ended_at()) {
+    // What waits between two attempts has not run until its end.
+    let ran = job.state == State::Completed || job.previous_state == Some(State::Active);
+    if let (true, Some(started), Some(ended)) = (ran, job.started_at, job.ended_at()) {
         let (queue, kind) = (bounded(true, &job.queue), bounded(false, &job.job_type));
         histogram!(JOB_DURATION, "queue" => queue, "type" => kind, "state" => job.state.as_str())
             .record(seconds(ended - started));

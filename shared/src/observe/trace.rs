@@ -82,18 +82,39 @@ impl TraceContext {
 #[derive(Debug, Default)]
 pub struct Scope {
     context: Option<TraceContext>,
-    met: Vec<TraceContext>,
+    /// `None` where nobody links spans.
+    met: Option<Vec<TraceContext>>,
 }
 
-/// Runs `request`; jobs that it makes get `context`. Answers the contexts of the jobs that it met, too: 128 at most.
-pub async fn scoped<T>(context: Option<TraceContext>, request: impl Future<Output = T>) -> (T, Vec<TraceContext>) {
-    let scope = RefCell::new(Scope { context, met: Vec::new() });
+/// Runs `request`; jobs that it makes get `context`. Answers the contexts of the jobs that it met, too, if `links` are wanted: 128 at
+/// most.
+pub async fn scoped<T>(
+    context: Option<TraceContext>,
+    links: bool,
+    request: impl Future<Output = T>,
+) -> (T, Vec<TraceContext>) {
+    let scope = RefCell::new(Scope { context, met: links.then(Vec::new) });
     SCOPE
         .scope(scope, async {
             let answer = request.await;
-            (answer, SCOPE.with(|scope| std::mem::take(&mut scope.borrow_mut().met)))
+            (answer, SCOPE.with(|scope| scope.borrow_mut().met.take().unwrap_or_default()))
         })
         .await
+}
+
+/// `traceparent` of the request at work, where there is one.
+pub(crate) fn current() -> Option<String> {
+    SCOPE.try_with(|scope| scope.borrow().context.as_ref().map(|context| context.parent.clone())).ok().flatten()
+}
+
+/// A step of a workflow is made: beside the context of the step before, it gets that of the workflow's making (section 5.3).
+pub(crate) fn mark_origin(job: &mut Job, origin: &str) {
+    let members = job.meta.as_ref().map(|meta| Fields::from_member("meta", meta).map(Fields::rest));
+    let Ok(mut members) = members.transpose().map(Option::unwrap_or_default) else { return };
+    if let Ok(text) = raw(serde_json::Value::from(origin).to_string()) {
+        members.entry("ojs.workflow.trace_origin".to_owned()).or_insert(text);
+        job.meta = serde_json::to_string(&members).ok().and_then(|text| raw(text).ok()).or(job.meta.take());
+    }
 }
 
 /// A job is made: it gets the scope's context, unless its client gave it one.
@@ -109,13 +130,13 @@ pub(crate) fn mark(job: &mut Job) {
 /// A job is met: its context is kept for the request's span.
 pub(crate) fn meet(job: &Job) {
     let _ = SCOPE.try_with(|scope| {
-        let mut scope = scope.borrow_mut();
-        if scope.met.len() < MAX_LINKS
+        let Scope { context: own, met } = &mut *scope.borrow_mut();
+        if let Some(met) = met.as_mut().filter(|met| met.len() < MAX_LINKS)
             && let Some(context) = TraceContext::of(job)
-            && scope.context.as_ref() != Some(&context)
-            && !scope.met.contains(&context)
+            && own.as_ref() != Some(&context)
+            && !met.contains(&context)
         {
-            scope.met.push(context);
+            met.push(context);
         }
     });
 }

@@ -8,7 +8,8 @@
 //! | `nm` | name | | `cd` | its callbacks are made |
 //! | `v` `nc` | version, nonce of the last write | | `dup` `dus` | due index: when a tick looks after it |
 //! | `lp` | listing index, outermost ones only | | `ttl` | when the items may go, s |
-//! | `pa` | which member of which workflow it is | | | |
+//! | `pa` | which member of which workflow it is | | `cf` | one of its callbacks has failed |
+//! | `tp` | `traceparent` of its making | | | |
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -18,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::State;
 use crate::workflow::{Definition, Kind, MemberOf, StepState, Workflow, WorkflowState};
+
+/// How long a workflow inside another one is kept at least, s: 90 days.
+const NESTED_KEPT_S: i64 = 90 * 86_400;
 
 impl Store {
     pub(super) fn workflow_item(&self, workflow: &Workflow, nonce: u64) -> Item {
@@ -34,10 +38,13 @@ impl Store {
         put("nc", n(nonce));
         if let Some(at) = workflow.ended_at {
             put("en", n(at));
-            put("ttl", n(self.workflow_ttl_s(at)));
+            put("ttl", n(self.workflow_ttl_s(at, workflow.parent.is_some())));
         }
         if workflow.shards > 0 {
             put("sh", n(workflow.shards));
+        }
+        if let Some(trace) = &workflow.trace {
+            put("tp", s(trace));
         }
         if workflow.creating {
             put("cr", n(1));
@@ -55,9 +62,10 @@ impl Store {
         item
     }
 
-    /// When the table may forget a workflow that ended at `at_ms`, s since the Unix epoch.
-    pub(super) fn workflow_ttl_s(&self, at_ms: i64) -> i64 {
-        self.ttl_s(State::Completed, at_ms)
+    /// When the table may forget a workflow that ended at `at_ms`, s since the Unix epoch. One inside another (`nested`) is asked for as
+    /// long as that one runs and, of a batch, the callbacks.
+    pub(super) fn workflow_ttl_s(&self, at_ms: i64, nested: bool) -> i64 {
+        self.ttl_s(State::Completed, at_ms).max(if nested { at_ms / 1_000 + NESTED_KEPT_S } else { 0 })
     }
 }
 
@@ -91,6 +99,8 @@ pub(super) fn workflow_of(mut item: Item) -> Result<Workflow> {
         shards: get_n(&item, "sh").and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         creating: item.contains_key("cr"),
         called_back: item.contains_key("cd"),
+        callback_failed: item.contains_key("cf"),
+        trace: take_s(&mut item, "tp"),
         created_at: get_n(&item, "ca").ok_or_else(broken)?,
         ended_at: get_n(&item, "en"),
         due_at: get_n(&item, "dus"),

@@ -4,11 +4,11 @@ use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, Transact
 use futures::FutureExt;
 
 use super::attr::{Item, get_u64, n, s, take_s};
-use super::transact::Transacted;
+use super::transact::{Reason, Transacted};
 use super::workflow_item::{definition_of, open_shards, workflow_of};
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
 use crate::workflow::{Definition, Workflow};
 
@@ -45,7 +45,13 @@ impl Store {
         let actions = vec![put(main)?, put(asked)?];
         match self.transact(actions, format!("workflow-{nonce:016x}")).await {
             Ok(Transacted::Done) => Ok(true),
-            Ok(Transacted::Refused(_)) => Ok(false),
+            // Of another write under way it is not known how it will end.
+            Ok(Transacted::Refused(reasons)) if reasons.iter().any(|reason| matches!(reason, Reason::Condition(_))) => {
+                Ok(false)
+            }
+            Ok(Transacted::Refused(_)) => {
+                Err(Error::new(ErrorCode::BackendUnavailable, "Another write of the workflow is under way; try again."))
+            }
             // The last of the SDK's tries may have been refused and an earlier one not.
             Err(error) => match self.get_workflow(&workflow.id).await {
                 Ok(Some(_)) => Ok(true),
@@ -108,16 +114,16 @@ impl Store {
     ///
     /// # Errors
     /// The AWS error; it may have ended.
-    pub async fn end_workflow(&self, id: &JobId, state: &str, at_ms: i64) -> Result<()> {
+    pub async fn end_workflow(&self, workflow: &Workflow, state: &str, at_ms: i64) -> Result<()> {
         self.update_workflow(
-            id,
+            &workflow.id,
             "SET #s = :state, en = :at, #ttl = :ttl, v = v + :one REMOVE cr",
             "#s = :running",
             &[
                 (":state", s(state)),
                 (":running", s("running")),
                 (":at", n(at_ms)),
-                (":ttl", n(self.workflow_ttl_s(at_ms))),
+                (":ttl", n(self.workflow_ttl_s(at_ms, workflow.parent.is_some()))),
                 (":one", n(1)),
             ],
         )
@@ -130,6 +136,14 @@ impl Store {
     /// The AWS error; it may be noted.
     pub async fn note_called_back(&self, id: &JobId) -> Result<()> {
         self.update_workflow(id, "SET cd = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
+    }
+
+    /// Notes that a callback that an outer workflow waits for has failed.
+    ///
+    /// # Errors
+    /// The AWS error; it may be noted.
+    pub async fn note_callback_failed(&self, id: &JobId) -> Result<()> {
+        self.update_workflow(id, "SET cf = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
     }
 
     /// Has a tick look after a workflow at `due_at` (ms since the Unix epoch), unless one does earlier.
@@ -208,7 +222,7 @@ impl Store {
                 .update_expression("SET #ttl = :ttl")
                 .condition_expression("attribute_exists(pk)")
                 .expression_attribute_names("#ttl", "ttl")
-                .expression_attribute_values(":ttl", n(self.workflow_ttl_s(at_ms)))
+                .expression_attribute_values(":ttl", n(self.workflow_ttl_s(at_ms, workflow.parent.is_some())))
                 .send()
         });
         for sent in futures::future::join_all(each).await {

@@ -97,6 +97,10 @@ pub struct Workflow {
     pub creating: bool,
     /// Whether the callbacks of a batch have been made, since it has ended.
     pub called_back: bool,
+    /// Whether one that an outer workflow waits for has failed.
+    pub callback_failed: bool,
+    /// `traceparent` of the request that made the outermost one.
+    pub trace: Option<String>,
     /// ms since the Unix epoch.
     pub created_at: i64,
     /// When it ended, ms since the Unix epoch.
@@ -128,6 +132,8 @@ impl Workflow {
             shards: if definition.kind.is_flat() { shards_of(definition.steps.len()) } else { 0 },
             creating: true,
             called_back: false,
+            callback_failed: false,
+            trace: None,
             created_at: now_ms,
             ended_at: None,
             due_at: Some(due_at),

@@ -55,7 +55,7 @@ impl Shown {
             (.., StepState::Skipped) => "cancelled",
             (.., StepState::Completed) => "completed",
             (Some(job), ..) => job.state.as_str(),
-            (_, Some(inner), StepState::Failed) => inner.state.as_str(),
+            (_, Some(inner), StepState::Failed) if inner.state == WorkflowState::Cancelled => "cancelled",
             // Of a batch the callbacks may still run.
             (None, _, StepState::Started) => {
                 if nested {
@@ -86,7 +86,7 @@ impl Shown {
         }
         if let Some(inner) = &view.nested {
             shown["started_at"] = Value::from(format_ms(inner.created_at));
-            if let Some(at) = inner.ended_at {
+            if let Some(at) = inner.ended_at.filter(|_| !view.state.is_open()) {
                 shown["completed_at"] = Value::from(format_ms(at));
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::http::HeaderMap;
 use futures::future::BoxFuture;
 use ojs_core::{Clock, Error, ErrorCode};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::keys::{ApiKeys, Principal, token};
 use super::roles::Role;
@@ -43,8 +43,15 @@ pub struct Keyring {
 struct Reread {
     source: Box<dyn AnySource>,
     clock: Arc<dyn Clock>,
-    /// When they were read, or that was tried, ms since the Unix epoch. One request reads, others wait for it.
-    tried_at: Mutex<i64>,
+    /// When they were read, and when that was tried. One request reads.
+    times: Mutex<Times>,
+}
+
+/// ms since the Unix epoch.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    read: i64,
+    tried: i64,
 }
 
 impl Keyring {
@@ -66,8 +73,9 @@ impl Keyring {
     /// Why there are none.
     pub async fn read(source: impl Source + 'static, clock: Arc<dyn Clock>) -> Result<Self, String> {
         let keys = parse(&source.read().await?)?;
-        let tried_at = Mutex::new(clock.now_ms());
-        let source = Some(Reread { source: Box::new(source), clock, tried_at });
+        keys.warn_of_short_ones();
+        let times = Mutex::new(Times { read: clock.now_ms(), tried: clock.now_ms() });
+        let source = Some(Reread { source: Box::new(source), clock, times });
         Ok(Self { keys: RwLock::new(Arc::new(keys)), source })
     }
 
@@ -90,28 +98,37 @@ impl Keyring {
             return Ok(Principal { name: "anybody".to_owned(), roles: vec![Role::Admin] });
         }
         let token = token(headers)?;
-        self.read_again(STALE_MS).await;
-        if let Some(principal) = self.current().find(token) {
-            return Ok(principal.clone());
+        if let Some(reread) = &self.source {
+            // While one request reads, the others use the keys at hand.
+            if let Ok(times) = reread.times.try_lock()
+                && reread.clock.now_ms() - times.read >= STALE_MS
+            {
+                self.read_again(reread, times).await;
+            }
+            if self.current().find(token).is_none() {
+                let times = reread.times.lock().await;
+                self.read_again(reread, times).await;
+            }
         }
-        self.read_again(UNKNOWN_MS).await;
         let keys = self.current();
         let unknown = || Error::new(ErrorCode::Unauthenticated, "The API key is not valid.");
         keys.find(token).cloned().ok_or_else(unknown)
     }
 
-    /// Reads the keys if they are older than `after_ms`. Those that are there stay in force when that fails.
-    async fn read_again(&self, after_ms: i64) {
-        let Some(reread) = &self.source else { return };
-        let now = reread.clock.now_ms();
-        let mut tried_at = reread.tried_at.lock().await;
-        if now - *tried_at < after_ms {
+    /// Reads the keys, unless that was tried a moment ago. Those that are there stay in force when it fails. If the request goes away
+    /// meanwhile, the next one reads.
+    async fn read_again(&self, reread: &Reread, mut times: MutexGuard<'_, Times>) {
+        if reread.clock.now_ms() - times.tried < UNKNOWN_MS {
             return;
         }
-        *tried_at = now;
         let read = reread.source.read_any().await;
+        let now = reread.clock.now_ms();
+        times.tried = now;
         match read.and_then(|text| parse(&text)) {
-            Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys),
+            Ok(keys) => {
+                times.read = now;
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+            }
             Err(problem) => {
                 tracing::error!(problem, "API keys not read again; those that were read before stay in force")
             }

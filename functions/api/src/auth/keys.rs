@@ -45,7 +45,11 @@ impl Principal {
 
 /// The keys that open the API, as digests: all are of one length, and none can be printed.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Vec<([u8; 32], Principal)>);
+pub struct ApiKeys {
+    keys: Vec<([u8; 32], Principal)>,
+    /// Names of keys that are too short to be good.
+    short: Vec<String>,
+}
 
 /// The form with roles.
 #[derive(Deserialize)]
@@ -78,6 +82,7 @@ impl ApiKeys {
             parse_flag("OJS_ALLOW_INSECURE_NO_AUTH", lookup("OJS_ALLOW_INSECURE_NO_AUTH").as_deref(), false)?;
         let keys = Self::parse(&lookup("OJS_API_KEY").unwrap_or_default());
         let keys = keys.map_err(|problem| SettingsError { variable: "OJS_API_KEY", problem })?;
+        keys.warn_of_short_ones();
         if keys.is_open() && !insecure {
             let problem = "is not set; set it (or OJS_API_KEY_SECRET), or set OJS_ALLOW_INSECURE_NO_AUTH=true to serve \
                            without authentication";
@@ -93,7 +98,7 @@ impl ApiKeys {
     /// What is wrong; never with a part of a key in it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let listed: Vec<(String, Vec<Role>, String)> = if text.starts_with('{') {
+        let listed: Vec<(String, Vec<Role>, String)> = if text.starts_with(['{', '[', '"']) {
             // Its errors may quote what they meet.
             let listed: Listed = serde_json::from_str(text).map_err(|e| {
                 format!("is not the JSON of keys with name, roles and key (line {}, column {})", e.line(), e.column())
@@ -118,38 +123,54 @@ impl ApiKeys {
         if listed.len() > MAX_KEYS {
             return Err(format!("holds more than {MAX_KEYS} keys"));
         }
-        let mut keys = Vec::with_capacity(listed.len());
+        let (mut keys, mut short) = (Vec::with_capacity(listed.len()), Vec::new());
         for (name, roles, key) in listed {
+            // What other forms of JSON would make of the list must not open the API.
+            if key.contains(|c: char| c.is_whitespace() || c.is_control() || "{}[]\"".contains(c)) {
+                return Err("holds a key with a space, a quotation mark, a bracket or a brace in it".to_owned());
+            }
             if key.len() < MIN_KEY_CHARS {
                 return Err(format!("holds a key of fewer than {MIN_KEY_CHARS} characters"));
             }
             if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
                 return Err("gives a key a name that is empty or longer than 64 bytes".to_owned());
             }
-            if key.len() < GOOD_KEY_CHARS {
-                tracing::warn!(principal = name, "an API key is short; use {GOOD_KEY_CHARS} random characters or more");
+            let digest = digest(key.as_bytes());
+            if keys.iter().any(|(other, principal): &([u8; 32], Principal)| *other == digest || principal.name == name)
+            {
+                return Err("holds the same key or the same name twice".to_owned());
             }
-            keys.push((digest(key.as_bytes()), Principal { name, roles }));
+            if key.len() < GOOD_KEY_CHARS {
+                short.push(name.clone());
+            }
+            keys.push((digest, Principal { name, roles }));
         }
-        Ok(Self(keys))
+        Ok(Self { keys, short })
+    }
+
+    /// Says in the log which keys are short.
+    pub fn warn_of_short_ones(&self) {
+        for principal in &self.short {
+            tracing::warn!(principal, "an API key is short; use {GOOD_KEY_CHARS} random characters or more");
+        }
     }
 
     /// Whether anybody may call.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Whose token this is. Takes as long for a wrong one as for a right one.
@@ -158,11 +179,11 @@ impl ApiKeys {
         let shown = digest(token);
         let none = u32::MAX;
         let found = self
-            .0
+            .keys
             .iter()
             .zip(0_u32..)
             .fold(none, |found, ((key, _), at)| u32::conditional_select(&found, &at, key.ct_eq(&shown)));
-        self.0.get(usize::try_from(found).ok()?).map(|(_, principal)| principal)
+        self.keys.get(usize::try_from(found).ok()?).map(|(_, principal)| principal)
     }
 }
 
@@ -187,7 +208,7 @@ fn digest(key: &[u8]) -> [u8; 32] {
 
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ApiKeys({} keys)", self.0.len())
+        write!(f, "ApiKeys({} keys)", self.keys.len())
     }
 }
 
@@ -254,6 +275,12 @@ mod tests {
             r#"{"keys": [{"name": "a", "roles": [], "key": "secret-secret"}]}"#,
             r#"{"keys": [{"name": "", "roles": ["admin"], "key": "secret-secret"}]}"#,
             r#"{"keys": [{"name": "a", "roles": ["admin"], "key": "secret"}]}"#,
+            r#"[{"name": "a", "roles": ["producer"], "key": "secret-secret"}]"#,
+            r#""secret-secret,secret-secret-2""#,
+            r#"secret-secret, {"name": "a"}"#,
+            "secret secret",
+            "secret-secret,secret-secret",
+            r#"{"keys": [{"name": "a", "roles": ["admin"], "key": "secret-secret"}, {"name": "a", "roles": ["reader"], "key": "secret-secret-2"}]}"#,
             r#"{"keys": [{"name": "a", "roles": ["admin"], "key": "secret-secret", "secret": 1}]}"#,
         ] {
             let problem = ApiKeys::parse(bad).unwrap_err();
