@@ -1,7 +1,8 @@
 resource "aws_cloudwatch_dashboard" "ojs" {
   count = var.dashboard ? 1 : 0
 
-  dashboard_name = var.name
+  # Dashboards are known in all regions of an account.
+  dashboard_name = "${var.name}-${local.region}"
   # Decoded and encoded again: a mistake in the file shows in the plan, and only what it says counts, not its layout.
   dashboard_body = jsonencode(jsondecode(templatefile("${path.module}/dashboard.json.tftpl", {
     name                         = var.name

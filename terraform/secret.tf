@@ -4,7 +4,7 @@ resource "aws_secretsmanager_secret" "api_key" {
   count = var.api_key_secret_arn == "" ? 1 : 0
 
   name        = "${var.name}/api-key"
-  description = "API keys of ${var.name}-api, separated by commas. The function reads a changed value within 30 seconds."
+  description = "API keys of ${var.name}-api. A new one is known within 30 seconds, one that is withdrawn ends within five minutes."
   # No recovery: otherwise the name stays taken for days after a destroy, and the next apply fails.
   recovery_window_in_days = 0
   tags                    = local.tags

@@ -107,7 +107,7 @@ variable "tick_reserved_concurrency" {
 # ---- Access -----------------------------------------------------------------------------------------------------------
 
 variable "api_key_secret_arn" {
-  description = "ARN of an existing Secrets Manager secret whose string is one API key, or several separated by commas. Empty: a secret NAME/api-key with one random key is made."
+  description = "ARN of an existing Secrets Manager secret whose string is one API key, several separated by commas, or JSON with names and roles. Empty: a secret NAME/api-key with one random key is made."
   type        = string
   default     = ""
   nullable    = false
@@ -336,7 +336,7 @@ variable "oldest_message_alarm_seconds" {
 }
 
 variable "otlp_endpoint" {
-  description = "URL of an OpenTelemetry collector (OTLP over HTTP) that gets the functions' traces. Empty: no traces."
+  description = "URL of an OpenTelemetry collector (OTLP over gRPC) that gets the functions' traces. Empty: no traces."
   type        = string
   default     = ""
   nullable    = false

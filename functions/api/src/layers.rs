@@ -57,6 +57,8 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
             return Problem(error).into_response();
         }
     };
+    // Every line of the request says whose it is.
+    tracing::Span::current().record("principal", principal.name.as_str());
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let operation = Operation::of(request.method(), route);
     let checked = principal.check(operation).inspect_err(|_| {
@@ -157,12 +159,14 @@ fn span(
 ) -> tracing::Span {
     let aws_request_id = request.extensions().get::<lambda_http::Context>().map(|context| context.request_id.as_str());
     if !api.telemetry.has_traces() {
-        return tracing::info_span!("request", request_id, %method, path, aws_request_id, trace_id = Empty);
+        return tracing::info_span!(
+            "request", request_id, %method, path, aws_request_id, trace_id = Empty, principal = Empty
+        );
     }
     // OpenTelemetry's name of a server's span has the route: names must not be as many as ids are.
     let name = format!("{} {}", known(method), route.unwrap_or("(no route)"));
     tracing::info_span!(
-        "request", request_id, %method, path, aws_request_id, trace_id = Empty,
+        "request", request_id, %method, path, aws_request_id, trace_id = Empty, principal = Empty,
         otel.name = name, otel.kind = "server", otel.status_code = Empty, http.response.status_code = Empty
     )
 }

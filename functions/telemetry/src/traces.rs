@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
@@ -31,12 +32,13 @@ impl Traces {
     /// # Errors
     /// Why the exporter cannot be made.
     pub fn start(to: &TracesTo) -> Result<Self, String> {
-        let exporter = SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(to.endpoint.clone())
-            .with_timeout(to.timeout)
-            .build()
-            .map_err(|error| error.to_string())?;
+        let mut exporter =
+            SpanExporter::builder().with_tonic().with_endpoint(to.endpoint.clone()).with_timeout(to.timeout);
+        if to.endpoint.starts_with("https:") {
+            // By itself the exporter trusts no authority at all.
+            exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
+        }
+        let exporter = exporter.build().map_err(|error| error.to_string())?;
         let resource = Resource::builder()
             .with_service_name(to.service.clone())
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
