@@ -12,7 +12,7 @@ SUITES ?= ../shared/ojs/conformance-suites
 # Conformance level; all levels without it.
 LEVEL ?=
 # Profile of the benchmarks. The cost benchmark counts AWS calls: `PROFILE=dev` counts the same and compiles faster.
-PROFILE ?= release
+PROFILE ?= measure
 # Sample event for `make invoke`, and the function it goes to.
 EVENT ?= events/health.json
 FUNCTION ?= api

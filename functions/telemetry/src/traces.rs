@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
@@ -32,8 +32,12 @@ impl Traces {
     /// # Errors
     /// Why the exporter cannot be made.
     pub fn start(to: &TracesTo) -> Result<Self, String> {
-        let mut exporter =
-            SpanExporter::builder().with_tonic().with_endpoint(to.endpoint.clone()).with_timeout(to.timeout);
+        let mut exporter = SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(to.endpoint.clone())
+            .with_timeout(to.timeout)
+            // A sandbox would be kept awake, and billed, while it waits between tries.
+            .with_retry_policy(RetryPolicy::default().with_max_retries(0));
         if to.endpoint.starts_with("https:") {
             // By itself the exporter trusts no authority at all.
             exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
