@@ -162,10 +162,10 @@ variable "queue_names" {
   default     = ["default"]
   nullable    = false
 
-  # A name that ends in -dlq, or is dlq, gets another SQS name (docs/adr/0006), which is not worth a second rule here.
+  # The template can have no others. The name dlq gets another SQS name (docs/adr/0006), which is not worth a second rule here.
   validation {
-    condition     = alltrue([for queue in var.queue_names : can(regex("^[a-z0-9][a-z0-9-]{0,39}$", queue)) && !endswith("-${queue}", "-dlq")])
-    error_message = "Each of queue_names must be 1 to 40 lower-case letters, digits and hyphens, start with a letter or digit, and not end in -dlq."
+    condition     = alltrue([for queue in var.queue_names : can(regex("^[a-z0-9]{1,40}$", queue)) && queue != "dlq"])
+    error_message = "Each of queue_names must be 1 to 40 lower-case letters and digits, and not dlq."
   }
 }
 

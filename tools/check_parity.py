@@ -50,7 +50,7 @@ VALUES = {
     "LogRetentionDays": (7, [0, 1, 2, 3, 5, 14, 31, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, 3654]),
     "LogLevel": ("info,ojs_core=debug", ["", "a b", "x" * 200, "x" * 201, "warn;", "info\n"]),
     "ApiKeySecretArn": (SECRET, [" ", "mine", SECRET.replace("aws", "aws-cn", 1), SECRET.replace("secretsmanager", "ssm"), SECRET + " "]),
-    "QueueNames": ("default,email,a-b", ["dlq", "a-dlq", "dlq-a", "xdlq", "a.b", "-a", "0", "a" * 40, "a" * 41, "A", "a_b"]),
+    "QueueNames": ("default,email,ab", ["dlq", "a-dlq", "dlq-a", "xdlq", "a.b", "-a", "0", "a" * 40, "a" * 41, "A", "a_b"]),
     "UseFifo": ("true", ["true", "false"]),
     "FetchWaitSeconds": (5, [-1, 0, 20, 21]),
     "VisibilityTimeoutSeconds": (60, [0, 1, 43200, 43201]),
@@ -69,7 +69,7 @@ VALUES = {
     "Metrics": ("false", ["true", "false"]),
     "Dashboard": ("false", ["true", "false"]),
     "AlarmTopicArn": (TOPIC, ["x", TOPIC + ".fifo", TOPIC + ":x", TOPIC.replace("aws", "aws-cn", 1)]),
-    "OldestMessageAlarmSeconds": (3600, [59, 60, 1209600, 1209601]),
+    "OldestMessageAlarmSeconds": (7200, [59, 60, 1209600, 1209601]),
     "OtlpEndpoint": ("https://otel.example.com:4318", ["x", "ftp://a", "http://a b", "http://"]),
 }
 
@@ -266,7 +266,7 @@ BREAKS = [
     ("variables.tf", "default     = 500", "default     = 50"),
     ("variables.tf", "var.index_shards <= 32", "var.index_shards <= 64"),
     ("variables.tf", "key/[A-Za-z0-9-]+$", "[A-Za-z0-9/-]+$"),
-    ("variables.tf", '&& !endswith("-${queue}", "-dlq")', ""),
+    ("variables.tf", '&& queue != "dlq"', ""),
     ("variables.tf", 'variable "metrics"', 'variable "own_metrics"'),
     ("template.yaml", "Timeout: 29", "Timeout: 28"),
     ("template.yaml", "        OJS_INDEX_SHARDS: !Ref IndexShards\n", ""),

@@ -1,0 +1,1 @@
+"""A rehearsal of the deployment without AWS: see tools/deploy_local.sh."""
