@@ -66,17 +66,14 @@ impl Numbers {
     /// where no invocation ends, lines are written.
     fn tend(&self, in_lambda: bool) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let numbers = self.clone();
-        match self {
-            Self::Prometheus(_) => drop(runtime.spawn(async move {
+        match self.clone() {
+            Self::Prometheus(Prometheus(handle)) => drop(runtime.spawn(async move {
                 loop {
                     tokio::time::sleep(UPKEEP).await;
-                    if let Self::Prometheus(Prometheus(handle)) = &numbers {
-                        handle.run_upkeep();
-                    }
+                    handle.run_upkeep();
                 }
             })),
-            Self::Emf(_) if !in_lambda => drop(runtime.spawn(async move {
+            numbers @ Self::Emf(_) if !in_lambda => drop(runtime.spawn(async move {
                 loop {
                     tokio::time::sleep(LINE_EVERY).await;
                     numbers.flush();

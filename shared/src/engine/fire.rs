@@ -70,23 +70,18 @@ impl Engine {
                 (decision, previous) => {
                     let has_message = in_hand == Some(due.at_ms);
                     let id = job_id(cron.name(), due.at_ms);
-                    let made = self.make_job(&cron, &due, (decision, &previous), &schedule, (id, has_message), now);
-                    match made.await? {
+                    let making = (decision, &previous);
+                    let mut made = self.make_job(&cron, &due, making, &schedule, (id, has_message), now).await?;
+                    if matches!(made, Made::IdTaken) {
                         // A client has given it to a job of its own: this job gets another one.
-                        Made::IdTaken => {
-                            tracing::warn!(
-                                cron = cron.name(),
-                                at_ms = due.at_ms,
-                                "a job has the id of this occurrence's job"
-                            );
-                            let id = (self.ids.job_id(now), false);
-                            match self.make_job(&cron, &due, (decision, &previous), &schedule, id, now).await? {
-                                Made::Fired(fired) => Some(fired),
-                                Made::Changed | Made::IdTaken => None,
-                            }
-                        }
+                        let at_ms = due.at_ms;
+                        tracing::warn!(cron = cron.name(), at_ms, "a job has the id of this occurrence's job");
+                        let id = (self.ids.job_id(now), false);
+                        made = self.make_job(&cron, &due, making, &schedule, id, now).await?;
+                    }
+                    match made {
                         Made::Fired(fired) => Some(fired),
-                        Made::Changed => None,
+                        Made::Changed | Made::IdTaken => None,
                     }
                 }
             };

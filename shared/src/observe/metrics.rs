@@ -74,8 +74,13 @@ fn bounded(is_queue: bool, name: &str) -> String {
     known.1
 }
 
+/// A job's labels.
+fn labels(job: &Job) -> [(&'static str, String); 2] {
+    [("queue", bounded(true, &job.queue)), ("type", bounded(false, &job.job_type))]
+}
+
 fn count(name: &'static str, job: &Job) {
-    counter!(name, "queue" => bounded(true, &job.queue), "type" => bounded(false, &job.job_type)).increment(1);
+    counter!(name, &labels(job)).increment(1);
 }
 
 fn seconds(ms: i64) -> f64 {
@@ -97,14 +102,12 @@ pub(crate) fn job_started(job: &Job, now_ms: i64) {
     if !enabled() {
         return;
     }
-    count(JOB_STARTED, job);
+    let labels = labels(job);
+    counter!(JOB_STARTED, &labels).increment(1);
     if let (1, Some(enqueued)) = (job.attempt, job.enqueued_at) {
-        let labels = || (bounded(true, &job.queue), bounded(false, &job.job_type));
-        let (queue, kind) = labels();
-        histogram!(JOB_QUEUE_TIME, "queue" => queue, "type" => kind).record(seconds(now_ms - enqueued));
+        histogram!(JOB_QUEUE_TIME, &labels).record(seconds(now_ms - enqueued));
         let could_at = job.scheduled_at.as_ref().map_or(enqueued, |at| at.at_ms.max(enqueued));
-        let (queue, kind) = labels();
-        histogram!(JOB_START_LATENCY, "queue" => queue, "type" => kind).record(seconds(now_ms - could_at));
+        histogram!(JOB_START_LATENCY, &labels).record(seconds(now_ms - could_at));
     }
 }
 

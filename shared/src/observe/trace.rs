@@ -4,6 +4,7 @@
 //! leave theirs, so that the request's span can be linked to them.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::job::Job;
@@ -62,20 +63,33 @@ impl TraceContext {
 
     /// Puts it into `meta`, unless there is one.
     fn put_into(&self, meta: &mut Option<Json>) {
-        let members = meta.as_ref().map(|meta| Fields::from_member("meta", meta).map(Fields::rest));
-        let Ok(mut members) = members.transpose().map(Option::unwrap_or_default) else { return };
-        if members.contains_key("traceparent") {
-            return;
-        }
-        let text = |text: &str| raw(serde_json::Value::from(text).to_string()).ok();
-        members.extend(text(&self.parent).map(|parent| ("traceparent".to_owned(), parent)));
-        members.extend(self.state.as_deref().and_then(text).map(|state| ("tracestate".to_owned(), state)));
-        if let Ok(text) = serde_json::to_string(&members)
-            && let Ok(with) = raw(text)
-        {
-            *meta = Some(with);
-        }
+        edit_meta(meta, |members| {
+            if members.contains_key("traceparent") {
+                return;
+            }
+            members.extend(text(&self.parent).map(|parent| ("traceparent".to_owned(), parent)));
+            members.extend(self.state.as_deref().and_then(text).map(|state| ("tracestate".to_owned(), state)));
+        });
     }
+}
+
+/// Changes a job's `meta`; what cannot be read or written stays as it is.
+fn edit_meta(meta: &mut Option<Json>, edit: impl FnOnce(&mut BTreeMap<String, Json>)) {
+    let members = meta.as_ref().map(|meta| Fields::from_member("meta", meta).map(Fields::rest));
+    let Ok(mut members) = members.transpose().map(Option::unwrap_or_default) else { return };
+    let before = members.len();
+    edit(&mut members);
+    // Untouched, it keeps its client's spelling.
+    if members.len() != before
+        && let Ok(text) = serde_json::to_string(&members)
+        && let Ok(with) = raw(text)
+    {
+        *meta = Some(with);
+    }
+}
+
+fn text(text: &str) -> Option<Json> {
+    raw(serde_json::Value::from(text).to_string()).ok()
 }
 
 /// What a request brings to the jobs that it makes, and takes from those that it meets.
@@ -109,12 +123,11 @@ pub(crate) fn current() -> Option<String> {
 
 /// A step of a workflow is made: beside the context of the step before, it gets that of the workflow's making (section 5.3).
 pub(crate) fn mark_origin(job: &mut Job, origin: &str) {
-    let members = job.meta.as_ref().map(|meta| Fields::from_member("meta", meta).map(Fields::rest));
-    let Ok(mut members) = members.transpose().map(Option::unwrap_or_default) else { return };
-    if let Ok(text) = raw(serde_json::Value::from(origin).to_string()) {
-        members.entry("ojs.workflow.trace_origin".to_owned()).or_insert(text);
-        job.meta = serde_json::to_string(&members).ok().and_then(|text| raw(text).ok()).or(job.meta.take());
-    }
+    edit_meta(&mut job.meta, |members| {
+        if let Some(origin) = text(origin) {
+            members.entry("ojs.workflow.trace_origin".to_owned()).or_insert(origin);
+        }
+    });
 }
 
 /// A job is made: it gets the scope's context, unless its client gave it one.

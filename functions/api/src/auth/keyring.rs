@@ -18,18 +18,7 @@ const STALE_MS: i64 = 300_000;
 /// Where keys are read from while the process runs.
 pub trait Source: std::fmt::Debug + Send + Sync {
     /// The keys' text, in one of the forms of [`ApiKeys::parse`].
-    fn read(&self) -> impl Future<Output = Result<String, String>> + Send;
-}
-
-/// [`Source`], so that any will do.
-trait AnySource: std::fmt::Debug + Send + Sync {
-    fn read_any(&self) -> BoxFuture<'_, Result<String, String>>;
-}
-
-impl<S: Source> AnySource for S {
-    fn read_any(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(self.read())
-    }
+    fn read(&self) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// The keys in force.
@@ -41,7 +30,7 @@ pub struct Keyring {
 
 #[derive(Debug)]
 struct Reread {
-    source: Box<dyn AnySource>,
+    source: Box<dyn Source>,
     clock: Arc<dyn Clock>,
     /// When they were read, and when that was tried. One request reads.
     times: Mutex<Times>,
@@ -121,7 +110,7 @@ impl Keyring {
         if reread.clock.now_ms() - times.tried < UNKNOWN_MS {
             return;
         }
-        let read = reread.source.read_any().await;
+        let read = reread.source.read().await;
         let now = reread.clock.now_ms();
         times.tried = now;
         match read.and_then(|text| parse(&text)) {
@@ -165,10 +154,10 @@ mod tests {
     }
 
     impl Source for Fake {
-        async fn read(&self) -> Result<String, String> {
+        fn read(&self) -> BoxFuture<'_, Result<String, String>> {
             let mut inner = self.0.lock().unwrap();
             inner.1 += 1;
-            inner.0.clone()
+            Box::pin(std::future::ready(inner.0.clone()))
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
+use futures::future::BoxFuture;
 
 use super::keyring::Source;
 
@@ -31,12 +32,14 @@ impl Secret {
 }
 
 impl Source for Secret {
-    async fn read(&self) -> Result<String, String> {
-        let answer = self.client.get_secret_value().secret_id(&self.id).send().await;
-        let answer = answer.map_err(|error| {
-            // Names the secret and the reason; the value is only in an answer.
-            aws_sdk_secretsmanager::error::DisplayErrorContext(&error).to_string()
-        })?;
-        answer.secret_string.ok_or_else(|| "the secret has no text".to_owned())
+    fn read(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async {
+            let answer = self.client.get_secret_value().secret_id(&self.id).send().await;
+            let answer = answer.map_err(|error| {
+                // Names the secret and the reason; the value is only in an answer.
+                aws_sdk_secretsmanager::error::DisplayErrorContext(&error).to_string()
+            })?;
+            answer.secret_string.ok_or_else(|| "the secret has no text".to_owned())
+        })
     }
 }
