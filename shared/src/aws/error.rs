@@ -61,7 +61,8 @@ where
     Error::new(code, text).with("service", name).with("action", action).with("aws_code", aws_code)
 }
 
-fn kind(aws_code: Option<&str>) -> ErrorCode {
+/// What our client is told of an error with this code.
+pub(super) fn kind(aws_code: Option<&str>) -> ErrorCode {
     match aws_code {
         Some(
             "ThrottlingException"

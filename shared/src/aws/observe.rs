@@ -17,6 +17,8 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use metrics::counter;
 
+use super::error::kind;
+use crate::error::ErrorCode;
 use crate::observe::metrics::{AWS_CALLS, AWS_COST, AWS_READ_UNITS, AWS_WRITE_UNITS};
 
 /// On demand, us-east-1, since November 2024: 0.625 USD a million write units; 10⁻⁹ USD a thousandth of one.
@@ -127,23 +129,13 @@ type Failure = aws_smithy_runtime_api::client::orchestrator::OrchestratorError<
     aws_smithy_runtime_api::client::interceptors::context::Error,
 >;
 
-/// Codes of throttling in both services.
-const THROTTLING: [&str; 6] = [
-    "ThrottlingException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "Throttling",
-    "OverLimit",
-];
-
-/// Whether an error of one of our operations says so. By its code: the rest of it may hold items.
+/// Whether an error of one of our operations is throttling, as our clients are told. By its code: the rest of it may hold items.
 macro_rules! throttling {
     ($($module:path),* $(,)?) => {
         fn is_throttling(failure: &Failure) -> bool {
             let Some(error) = failure.as_operation_error() else { return false };
             $(if let Some(error) = error.downcast_ref::<$module>() {
-                return error.code().is_some_and(|code| THROTTLING.contains(&code));
+                return kind(error.code()) == ErrorCode::RateLimited;
             })*
             false
         }
