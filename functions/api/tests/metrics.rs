@@ -1,6 +1,7 @@
 //! `GET /metrics` (OJS observability section 8). One test: a process has one recorder.
 #![allow(clippy::unwrap_used)]
 
+#[path = "api/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;

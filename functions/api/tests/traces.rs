@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod collector;
+#[path = "api/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Rate limits and queue configuration over HTTP.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 use support::*;

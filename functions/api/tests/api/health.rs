@@ -1,7 +1,7 @@
 //! Health tells the truth about both services, and the manifest claims no more than there is.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use ojs_api::auth::ApiKeys;
 use ojs_core::Settings;

@@ -1,7 +1,7 @@
 //! Every bad request is refused with the right status, code and field, before anything is stored or sent.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use axum::body::{Body, Bytes};
 use base64::Engine as _;

@@ -1,11 +1,7 @@
 //! A job's life on FIFO queues, with each AWS call failing in each way there is: a group never stops for good.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "crash/harness.rs"]
-#[allow(dead_code)] // not all of it is for FIFO queues
-mod harness;
-
-use harness::{Scenario, enumerate_with, failed_well};
+use crate::crash::harness::{Scenario, enumerate_with, failed_well};
 use ojs_core::Settings;
 use ojs_core::engine::{Ack, Fetch, Nack};
 use ojs_core::job::{Failure, Holder, Job, State};

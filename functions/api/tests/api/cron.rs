@@ -1,7 +1,7 @@
 //! Cron jobs over HTTP: registered, listed, read, toggled, deleted, in the specification's names and the suites'.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use ojs_core::JobId;
 use serde_json::{Value, json};

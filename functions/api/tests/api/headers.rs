@@ -1,7 +1,7 @@
 //! Every answer has the standard headers, whatever the method, the status and the client's own headers.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use axum::body::Body;
 use http::Request;

@@ -2,10 +2,7 @@
 //! the request finish the work, and I1 to I5 hold.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "crash/harness.rs"]
-mod harness;
-
-use harness::{Scenario, enumerate, failed_well};
+use crate::crash::harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack, Override, TickBudget};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;

@@ -1,7 +1,7 @@
 //! Bulk operations over HTTP.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use axum::body::Body;
 use http::Request;

@@ -1,7 +1,7 @@
 //! Dead letters over HTTP: listed newest first, retried with changes, deleted for good.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use futures::future::join_all;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Whatever comes in, the answer is an OJS answer and never a fault of the server; and JSON comes back as it came.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use http::StatusCode;
 use ojs_testkit::TestStack;

@@ -1,7 +1,7 @@
 //! The event feed: what happened to which job and when, filtered, in an order that a cursor can follow.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use ojs_core::JobId;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Unique jobs over HTTP.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 use support::*;

@@ -1,7 +1,7 @@
 //! A job's life over HTTP: what is shown of it, when it can be fetched, and how it ends.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use futures::future::join_all;
 use serde_json::{Value, json};

@@ -1,11 +1,7 @@
 //! Fetching and ending jobs under rate limits, with each AWS call failing in each way there is.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "crash/harness.rs"]
-#[allow(dead_code)] // not all of it is for limits
-mod harness;
-
-use harness::{Scenario, enumerate, failed_well};
+use crate::crash::harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Fetch};
 use ojs_core::job::{Holder, Job, State};
 use ojs_testkit::fields;

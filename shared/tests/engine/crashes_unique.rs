@@ -1,11 +1,7 @@
 //! Unique jobs, with each AWS call failing in each way there is.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "crash/harness.rs"]
-#[allow(dead_code)] // not all of it is for unique jobs
-mod harness;
-
-use harness::{Scenario, enumerate, failed_well};
+use crate::crash::harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Enqueued, Nack, Override};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::{Fields, raw};

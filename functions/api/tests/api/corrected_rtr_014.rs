@@ -1,7 +1,7 @@
 //! L1-RTR-014 as it must have been meant: every failure of a job stays in its history, with the type that was sent.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use serde_json::json;
 use support::{App, NACK};

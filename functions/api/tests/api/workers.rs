@@ -1,7 +1,7 @@
 //! Workers over HTTP: fetching, failing, heartbeats, lapsed leases, and what a stale worker is told.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 use support::*;

@@ -1,7 +1,7 @@
 //! Nothing is answered without a key but 401, and any of the keys opens everything.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use axum::body::Body;
 use http::Request;

@@ -1,7 +1,7 @@
 //! The list of queues: those that have been used, by name, in pages.
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use serde_json::json;
 use support::*;

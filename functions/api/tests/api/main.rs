@@ -1,0 +1,21 @@
+//! The HTTP API on the embedded stack. One program, because each links the AWS SDK.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod auth;
+mod bad_requests;
+mod batch;
+mod bulk;
+mod corrected_rtr_014;
+mod cron;
+mod dead_letters;
+mod events;
+mod headers;
+mod health;
+mod jobs;
+mod limits;
+mod properties;
+mod queues;
+mod support;
+mod unique;
+mod workers;
+mod workflows;

@@ -1,0 +1,3 @@
+//! What the crash suites share.
+
+pub(crate) mod harness;

@@ -1,0 +1,28 @@
+//! The engine on the embedded stack. One program, because each links the AWS SDK.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod batch;
+mod bulk;
+mod crash;
+mod crashes;
+mod crashes_fifo;
+mod crashes_limits;
+mod crashes_unique;
+mod crashes_workflows;
+mod cron;
+mod drain;
+mod fencing;
+mod fifo;
+mod limits;
+mod messages;
+mod model;
+mod outage;
+mod pause;
+mod priority;
+mod promote;
+mod races;
+mod stats;
+mod time;
+mod unique;
+mod workflows;
+mod workflows_nested;
