@@ -1,5 +1,7 @@
 use serde_json::Value;
 
+use crate::refused;
+
 /// The service a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
@@ -24,7 +26,8 @@ pub struct Call {
     pub response_bytes: usize,
     /// HTTP status of the answer; 0 where there was none.
     pub status: u16,
-    /// Write units that DynamoDB says it took, indexes included.
+    /// Write units that DynamoDB says it took, indexes included; and those that AWS bills for a refused write, of which no
+    /// answer tells.
     pub write_units: f64,
     /// Read units that DynamoDB says it took.
     pub read_units: f64,
@@ -50,17 +53,22 @@ impl Call {
         }
     }
 
-    /// Notes the answer.
-    pub(crate) fn answered(&mut self, status: u16, body: &[u8]) {
+    /// Notes the answer to `request`, which is a DynamoDB call's body.
+    pub(crate) fn answered(&mut self, request: Option<&Value>, status: u16, body: &[u8]) {
         self.status = status;
         self.response_bytes = body.len();
         if self.service != Service::DynamoDb {
             return;
         }
-        let units = serde_json::from_slice::<Value>(body).map_or(0.0, |answer| match &answer["ConsumedCapacity"] {
+        let Ok(answer) = serde_json::from_slice::<Value>(body) else { return };
+        if let Some(request) = request.filter(|_| status == 400) {
+            self.write_units = refused::write_units(&self.action, request, &answer);
+            return;
+        }
+        let units = match &answer["ConsumedCapacity"] {
             Value::Array(tables) => tables.iter().filter_map(|t| t["CapacityUnits"].as_f64()).sum(),
             table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
-        });
+        };
         match self.action.as_str() {
             "GetItem" | "BatchGetItem" | "Query" | "Scan" | "TransactGetItems" => self.read_units = units,
             _ => self.write_units = units,

@@ -32,6 +32,8 @@ struct State {
     count: usize,
     calls: Vec<Call>,
     logging: bool,
+    /// Requests under way that their callers have given up.
+    late: Vec<(SharedHttpConnector, HttpRequest)>,
 }
 
 impl Wire {
@@ -83,6 +85,17 @@ impl Wire {
         std::mem::take(&mut self.state().calls)
     }
 
+    /// Lets the requests of [`Fault::Late`] arrive, in their order; answers how many.
+    pub async fn deliver(&self) -> usize {
+        let late = std::mem::take(&mut self.state().late);
+        let count = late.len();
+        for (connector, request) in late {
+            // The answer has nobody who waits for it.
+            drop(connector.call(request).await);
+        }
+        count
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,14 +118,16 @@ impl Wire {
         let (fault, latency, metered) = self.next();
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let mut call = Call::new(&target, request.body().bytes().map_or(0, <[u8]>::len));
-        if metered && call.service == Service::DynamoDb {
-            ask_for_capacity(&mut request);
-        }
+        let asked = if metered && call.service == Service::DynamoDb { ask_for_capacity(&mut request) } else { None };
         delay(latency).await;
         let answer = match fault {
             Some(Fault::NotSent) => Err(broken()),
             Some(Fault::Throttled) => Ok(refusal(call.service, 400, "ThrottlingException")),
             Some(Fault::Unavailable) => Ok(refusal(call.service, 503, "ServiceUnavailable")),
+            Some(Fault::Late) => {
+                self.state().late.push((connector, request));
+                Err(broken())
+            }
             Some(Fault::LostAnswer) => connector.call(request).await.and_then(|_| Err(broken())),
             None => connector.call(request).await,
         };
@@ -120,7 +135,7 @@ impl Wire {
             Ok(answer) if metered => {
                 let status = answer.status().as_u16();
                 let (body, answer) = read(answer).await?;
-                call.answered(status, &body);
+                call.answered(asked.as_ref(), status, &body);
                 Ok(answer)
             }
             other => other,
@@ -184,13 +199,15 @@ fn broken() -> ConnectorError {
     ConnectorError::io("the wire broke".into())
 }
 
-/// Adds `ReturnConsumedCapacity` to a request; the signature no longer fits, which emulators do not mind.
-fn ask_for_capacity(request: &mut HttpRequest) {
-    let Some(Ok(Value::Object(mut body))) = request.body().bytes().map(serde_json::from_slice) else { return };
-    body.insert("ReturnConsumedCapacity".to_owned(), "TOTAL".into());
-    let body = Value::Object(body).to_string();
+/// Adds `ReturnConsumedCapacity` to a request, and answers its body; the signature no longer fits, which emulators do not
+/// mind.
+fn ask_for_capacity(request: &mut HttpRequest) -> Option<Value> {
+    let mut asked: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+    asked.as_object_mut()?.insert("ReturnConsumedCapacity".to_owned(), "TOTAL".into());
+    let body = asked.to_string();
     request.headers_mut().insert("content-length", body.len().to_string());
     *request.body_mut() = SdkBody::from(body);
+    Some(asked)
 }
 
 fn refusal(service: Service, status: u16, code: &str) -> HttpResponse {

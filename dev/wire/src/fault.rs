@@ -5,6 +5,9 @@ pub enum Fault {
     NotSent,
     /// It takes effect, and the caller sees a broken connection.
     LostAnswer,
+    /// The caller sees a broken connection, and the request arrives when the test says so, with
+    /// [`Wire::deliver`](crate::Wire::deliver).
+    Late,
     /// The service refuses it as throttled: no effect.
     Throttled,
     /// The service answers 503: no effect.

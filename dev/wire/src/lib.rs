@@ -6,6 +6,7 @@
 mod call;
 mod client;
 mod fault;
+mod refused;
 
 pub use call::{Call, Service};
 pub use client::Wire;
