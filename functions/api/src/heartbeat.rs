@@ -39,7 +39,20 @@ pub(crate) async fn beat(State(api): State<Api>, JsonBody(request): JsonBody) ->
     if !beat.unwanted.is_empty() {
         answer["jobs_to_cancel"] = beat.unwanted.iter().map(JobId::as_str).collect();
     }
+    if !beat.failed.is_empty() {
+        answer["jobs_failed"] = beat.failed.iter().map(failed).collect();
+    }
     Ok(reply::ok(&answer))
+}
+
+/// A job that could not be asked for.
+fn failed((id, error): &(JobId, Error)) -> Value {
+    json!({
+        "job_id": id.as_str(),
+        "code": error.code.as_str(),
+        "message": error.message,
+        "retryable": error.code.is_retryable(),
+    })
 }
 
 fn parse(mut fields: Fields) -> Result<Heartbeat, Error> {

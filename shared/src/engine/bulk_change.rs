@@ -3,15 +3,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
+use super::Engine;
 use super::bulk_keyed::{Admitted, BulkAnswer, Run};
 use super::bulk_select::Selected;
-use super::{Engine, MAX_RACES, refuse};
 use crate::bulk::{Answer, Changed, IdempotencyKey, Operation, Selection, change_answer, parse_selection};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
-use crate::job::{Event, Refusal, State, step};
+use crate::job::State;
 use crate::json::Fields;
-use crate::store::Updated;
 
 /// Jobs under way at a time.
 const CONCURRENCY: usize = 8;
@@ -88,34 +87,6 @@ impl Engine {
         tracing::info!(operation = operation.as_str(), jobs = items.len(), "bulk request done");
         Ok(change_answer(operation, &items, selected.truncated))
     }
-
-    /// Cancels a job if it is in one of these states: a read, then one conditional update.
-    ///
-    /// # Errors
-    /// `not_found`; `conflict` when it is in another state; the AWS error.
-    async fn cancel_only(&self, id: &JobId, states: &[State]) -> Result<()> {
-        let now = self.now_ms();
-        let mut stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
-        for _ in 0..MAX_RACES {
-            let change = step(&stored, Event::Cancel, now)
-                .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
-            if !states.contains(&change.from) {
-                let refusal = Refusal::State(change.from);
-                return Err(refuse::conflict(&stored, &refusal, "cancel", "waiting", now));
-            }
-            self.watch_workflow_of(&stored).await?;
-            match self.replace(&stored, &change.job).await? {
-                Updated::Done(job) => {
-                    self.ended(&job, None).await;
-                    return Ok(());
-                }
-                Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(refuse::missing(id)),
-                Updated::TooLarge => return Err(Error::internal("a cancellation does not fit its job")),
-            }
-        }
-        Err(refuse::raced(id))
-    }
 }
 
 impl Changing<'_> {
@@ -148,7 +119,7 @@ impl Changing<'_> {
             return Ok(());
         }
         match (self.operation, self.only) {
-            (Operation::Cancel, Some(states)) => engine.cancel_only(id, states).await,
+            (Operation::Cancel, Some(states)) => engine.cancel_in(id, states).await.map(|_| ()),
             (Operation::Cancel, None) => engine.cancel(id).await.map(|_| ()),
             (Operation::Retry, _) => engine.retry_job(id).await.map(|_| ()),
             (Operation::Delete, _) => engine.delete_job(id).await,

@@ -1,20 +1,32 @@
 use super::{Engine, MAX_RACES, refuse};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::{Event, Job, step};
+use crate::job::{Event, Job, Refusal, State, step};
 use crate::store::Updated;
+
+/// The states that a job can be cancelled in.
+pub(super) const LIVE: &[State] =
+    &[State::Active, State::Available, State::Pending, State::Scheduled, State::Retryable];
 
 impl Engine {
     /// Cancels a job (OJS core section 7.6): one conditional update, then its message and the counter at once.
     ///
-    /// The message of a job that nobody runs cannot be reached; it is dropped when it comes.
+    /// The message of a job that no worker runs cannot be reached; it is dropped when it comes.
     ///
     /// # Errors
     /// `not_found`; `conflict` when the job has ended; the AWS error.
     pub async fn cancel(&self, id: &JobId) -> Result<Job> {
+        self.cancel_in(id, LIVE).await
+    }
+
+    /// The same for a job that is in one of these states, of those that have not ended.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when the job is in another state; the AWS error.
+    pub(super) async fn cancel_in(&self, id: &JobId, states: &[State]) -> Result<Job> {
         let now = self.now_ms();
         let nonce = self.ids.nonce();
-        let mut stored = match self.store.cancel_job(id, nonce, now).await? {
+        let stored = match self.store.cancel_job(id, states, nonce, now).await? {
             Updated::Done(before) => {
                 let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
                 let change = step(&before, Event::Cancel, now)
@@ -32,10 +44,24 @@ impl Engine {
             Updated::Missing => return Err(refuse::missing(id)),
             Updated::TooLarge => return Err(Error::internal("a cancellation does not fit its job")),
         };
-        // The clock has moved the job since it was written: compute from what is stored.
+        // The clock has moved the job since it was written, or it is a step of a workflow.
+        self.cancel_as_read(stored, states).await
+    }
+
+    /// The same for a job that was read, computed from what is stored: one conditional update, and one more of the workflow
+    /// of a step.
+    ///
+    /// # Errors
+    /// As [`Self::cancel_in`].
+    pub(super) async fn cancel_as_read(&self, mut stored: Job, states: &[State]) -> Result<Job> {
+        let now = self.now_ms();
         for _ in 0..MAX_RACES {
             let change = step(&stored, Event::Cancel, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
+            if !states.contains(&change.from) {
+                let refusal = Refusal::State(change.from);
+                return Err(refuse::conflict(&stored, &refusal, "cancel", "waiting", now));
+            }
             self.watch_workflow_of(&stored).await?;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
@@ -44,10 +70,10 @@ impl Engine {
                     return Ok(*job);
                 }
                 Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(refuse::missing(id)),
+                Updated::Missing => return Err(refuse::missing(&stored.id)),
                 Updated::TooLarge => return Err(Error::internal("a cancellation does not fit its job")),
             }
         }
-        Err(refuse::raced(id))
+        Err(refuse::raced(&stored.id))
     }
 }

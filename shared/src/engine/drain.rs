@@ -94,7 +94,7 @@ impl Engine {
                         "message of the native dead-letter queue dropped"
                     );
                     done.dropped += 1;
-                    settled.push(message.receipt.as_str());
+                    settled.push((line, message.receipt.as_str()));
                 }
             }
         }
@@ -110,12 +110,12 @@ impl Engine {
                         "live job found in the native dead-letter queue; sent again"
                     );
                     done.resent += 1;
-                    settled.push(message.receipt.as_str());
+                    settled.push((line, message.receipt.as_str()));
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        self.transport.delete_batch(line, &settled).await?;
+        self.transport.delete_all(&settled).await?;
         self.store.count_drained(&line.queue, done.resent, done.dropped, self.ids.nonce()).await?;
         total.resent += done.resent;
         total.dropped += done.dropped;

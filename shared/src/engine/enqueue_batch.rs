@@ -13,11 +13,13 @@ use crate::job::unique::{Conflict, Lock, UniqueKey, UniquePolicy, conflict};
 use crate::job::{Event, Job, NewJob, settle, step};
 use crate::json::Fields;
 use crate::observe::metrics;
-use crate::store::{Committed, JobWrite, Locked, Put, Replacement, Take, Ticket};
+use crate::store::{Committed, JobWrite, Locked, NewPut, Put, Replacement, Take, Ticket};
 use crate::transport::JobRef;
 
 /// Jobs with an id of their client's or a unique key are written one by one, this many at a time.
 const CONCURRENCY: usize = 8;
+/// How often a batch is opened whose first writes AWS does not answer.
+const MAX_OPENINGS: u32 = 2;
 /// Most jobs of one batch that may take the place of others: each takes two of a transaction's 100 actions.
 pub const MAX_REPLACEMENTS: usize = 49;
 
@@ -105,14 +107,10 @@ impl Engine {
         for queue in &queues {
             self.register_queue(queue).await?;
         }
-        let id = keyed.map_or_else(|| self.ids.job_id(now), |keyed| keyed.batch.clone());
         for (_, new) in &mut jobs {
             self.prepare(&mut new.job, now);
-            new.job.batch = Some(id.clone());
         }
-        let ids = jobs.iter().map(|(_, new)| new.job.id.clone()).collect();
-        let batch = Batch { id, jobs: ids, state: BatchState::Open, due_at: now + OPEN_MS };
-        let writing = Writing { engine: self, batch, keyed, now };
+        let writing = self.open(&mut jobs, keyed, now).await?;
         let written = match writing.all(jobs, atomic).await {
             Ok(written) => written,
             Err(error) => {
@@ -122,15 +120,57 @@ impl Engine {
         };
         Ok(writing.committed(written).await)
     }
+
+    /// Opens a batch and writes its plain jobs. What AWS does not answer may arrive at any time, even when a worker has the
+    /// job, and would reset it: such a batch is aborted for good, and the jobs are written once more, with other ids, in
+    /// another one.
+    async fn open<'a>(
+        &'a self,
+        jobs: &mut [(usize, NewJob)],
+        keyed: Option<&'a Keyed<'a>>,
+        now: i64,
+    ) -> Result<Writing<'a>> {
+        let mut tries = 1;
+        loop {
+            let id = keyed.map_or_else(|| self.ids.job_id(now), |keyed| keyed.batch.clone());
+            for (_, new) in jobs.iter_mut() {
+                new.job.batch = Some(id.clone());
+            }
+            let ids = jobs.iter().map(|(_, new)| new.job.id.clone()).collect();
+            let batch = Batch { id, jobs: ids, state: BatchState::Open, due_at: now + OPEN_MS };
+            let writing = Writing { engine: self, batch, keyed, now };
+            let error = match writing.put(jobs).await {
+                Ok(NewPut::Done) => return Ok(writing),
+                // The record of an idempotency key names this batch.
+                Ok(NewPut::Unsettled(error)) if tries < MAX_OPENINGS && keyed.is_none() => error,
+                Ok(NewPut::Unsettled(error)) | Err(error) => {
+                    writing.call_off().await;
+                    return Err(error);
+                }
+            };
+            tracing::warn!(batch_id = %writing.batch.id, %error, "batch aborted: a write of it may be late; written anew");
+            writing.call_off().await;
+            tries += 1;
+            for (_, new) in jobs.iter_mut().filter(|(_, new)| !new.client_id) {
+                new.job.id = self.ids.job_id(now);
+            }
+        }
+    }
 }
 
 impl Writing<'_> {
-    /// Opens the batch, writes its jobs and commits it.
-    async fn all(&self, jobs: Vec<(usize, NewJob)>, atomic: bool) -> Result<Vec<(usize, Written)>> {
+    /// Writes the batch, open, and its plain jobs.
+    async fn put(&self, jobs: &[(usize, NewJob)]) -> Result<NewPut> {
         let store = &self.engine.store;
-        store.open_batch(&self.batch).await?;
+        if let unsettled @ NewPut::Unsettled(_) = store.open_batch(&self.batch).await? {
+            return Ok(unsettled);
+        }
         let plain = jobs.iter().filter(|(_, new)| !new.client_id && new.unique.is_none());
-        store.put_new_jobs(&plain.map(|(_, new)| &new.job).collect::<Vec<_>>()).await?;
+        store.put_new_jobs(&plain.map(|(_, new)| &new.job).collect::<Vec<_>>()).await
+    }
+
+    /// Writes the other jobs and commits the batch.
+    async fn all(&self, jobs: Vec<(usize, NewJob)>, atomic: bool) -> Result<Vec<(usize, Written)>> {
         let each: Vec<_> =
             jobs.into_iter()
                 .map(|(index, new)| async move {

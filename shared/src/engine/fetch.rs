@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::see::{Seen, Sight, queue_key};
+use super::see::{Seen, Sight, queue_key, rest_s};
+use super::worker::{Returned, Unsettled};
 use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -44,7 +45,7 @@ pub struct Fetch {
 
 impl Engine {
     /// Claims jobs for a worker (OJS core section 7.2): receives from each queue in turn, its higher priorities first, ten
-    /// messages a call, then one conditional update per message. What it must know of the queues (paused, priorities in
+    /// messages a call, then one conditional update per message; of messages that have come back, the jobs are read first. What it must know of the queues (paused, priorities in
     /// use) is read once a second.
     ///
     /// With nothing to return, it waits out the last second before a job it met is due, and then asks once more with a
@@ -75,6 +76,7 @@ impl Engine {
             bytes: 0,
             soon: Vec::new(),
             kept: Vec::new(),
+            unsettled: Unsettled::default(),
             shut: HashSet::new(),
             limited: 0,
             failure: None,
@@ -121,6 +123,8 @@ struct Round<'a> {
     soon: Vec<(i64, Received)>,
     /// Messages of jobs that a rate limit keeps from starting, to be given back at the end.
     kept: Vec<Received>,
+    /// Messages of the look under way that are to be deleted or hidden.
+    unsettled: Unsettled,
     /// Queues whose own limits let nothing start.
     shut: HashSet<String>,
     /// Jobs met that a rate limit keeps from starting.
@@ -202,31 +206,31 @@ impl Round<'_> {
         Ok(Drained::Some)
     }
 
-    /// Claims the jobs of messages, as many at once as are wanted, in their order; gives back what is too much.
+    /// Claims the jobs of messages, as many at once as are wanted, in their order; returns what is too much to its queue.
     async fn look_at(&mut self, mut messages: Vec<Received>) -> Result<()> {
         if self.engine.transport.is_fifo() {
             return self.look_at_groups(messages).await;
         }
         let mut failure = None;
+        let mut returned = Returned::read(self.engine, &messages).await;
         while !messages.is_empty() {
             let rest = messages.split_off(self.wanted().min(messages.len()));
             if messages.is_empty() {
                 failure = failure.or(self.give_back(rest, 0).await.err());
                 break;
             }
-            let seen = join_all(messages.into_iter().map(|message| self.sight.see(message))).await;
-            for outcome in seen {
-                if let Err(error) = outcome.map(|seen| self.note(seen)) {
-                    failure = failure.or(Some(error));
-                }
+            let looks = messages.iter().map(|message| self.sight.see(message, returned.take(message)));
+            let seen = join_all(looks.collect::<Vec<_>>()).await;
+            for (message, seen) in messages.into_iter().zip(seen) {
+                failure = failure.or(self.note(message, seen));
             }
             messages = rest;
         }
-        failure.map_or(Ok(()), Err)
+        failure.or(self.settle().await.err()).map_or(Ok(()), Err)
     }
 
     /// The same on FIFO queues: of each group, one job at most. The first message that is not deleted keeps those behind it,
-    /// whatever becomes of its job.
+    /// whatever its job is.
     async fn look_at_groups(&mut self, messages: Vec<Received>) -> Result<()> {
         let mut groups: Vec<Vec<Received>> = Vec::new();
         for message in messages {
@@ -243,50 +247,66 @@ impl Round<'_> {
                 break;
             }
             let sight = self.sight;
-            for (seen, behind) in join_all(groups.into_iter().map(|group| first_of(sight, group))).await {
+            for (first, behind) in join_all(groups.into_iter().map(|group| first_of(sight, group))).await {
                 rest.extend(behind);
-                if let Err(error) = seen.map(|seen| self.note(seen)) {
-                    failure = failure.or(Some(error));
+                if let Some((message, seen)) = first {
+                    failure = failure.or(self.note(message, seen));
                 }
             }
             groups = later;
         }
         failure = failure.or(self.give_back(rest, 0).await.err());
-        failure.map_or(Ok(()), Err)
+        failure.or(self.settle().await.err()).map_or(Ok(()), Err)
     }
 
-    /// Keeps what came of a message.
-    fn note(&mut self, seen: Seen) {
+    /// Keeps what came of a look at a message. Answers the error of a look that failed: its message is put back.
+    fn note(&mut self, message: Received, seen: Result<Seen>) -> Option<Error> {
         match seen {
-            Seen::Won(job) => {
+            Ok(Seen::Won(job, hidden_s)) => {
                 self.bytes += job.answer_bytes();
                 self.jobs.push(*job);
+                if let Some(hidden_s) = hidden_s {
+                    self.unsettled.hide(message, hidden_s);
+                }
             }
-            Seen::Soon(at, message) => self.soon.push((at, *message)),
-            Seen::Kept(message) => {
+            Ok(Seen::Soon(at)) => self.soon.push((at, message)),
+            Ok(Seen::Kept) => {
                 self.limited += 1;
-                self.kept.push(*message);
+                self.kept.push(message);
             }
-            Seen::Shut(message) => {
+            Ok(Seen::Shut) => {
                 self.shut.insert(message.line.queue.clone());
-                self.kept.push(*message);
+                self.kept.push(message);
             }
-            Seen::Limited => self.limited += 1,
-            Seen::Gone | Seen::Back => {}
+            Ok(Seen::Limited) => self.limited += 1,
+            Ok(Seen::LimitedFor(hidden_s)) => {
+                self.limited += 1;
+                self.unsettled.hide(message, hidden_s);
+            }
+            Ok(Seen::Gone) => {}
+            Ok(Seen::Stale) => self.unsettled.delete(message),
+            Ok(Seen::Back(hidden_s)) => self.unsettled.hide(message, hidden_s),
+            Err(error) => {
+                let rest_s = rest_s(&message);
+                self.unsettled.hide(message, rest_s);
+                return Some(error);
+            }
         }
+        None
     }
 
-    /// Puts messages back, ten a call, all of them whatever becomes of one.
+    /// Deletes and hides the messages of the look that is over, ten a call.
+    async fn settle(&mut self) -> Result<()> {
+        std::mem::take(&mut self.unsettled).settle(&self.engine.transport).await
+    }
+
+    /// Puts messages back, ten a call, all of them whatever happens to one.
     async fn give_back(&self, messages: Vec<Received>, hidden_s: i64) -> Result<()> {
-        let mut lines: Vec<(&Line, Vec<&str>)> = Vec::new();
-        for message in &messages {
-            match lines.iter_mut().find(|(line, _)| **line == message.line) {
-                Some((_, receipts)) => receipts.push(&message.receipt),
-                None => lines.push((&message.line, vec![&message.receipt])),
-            }
+        let mut unsettled = Unsettled::default();
+        for message in messages {
+            unsettled.hide(message, hidden_s);
         }
-        let each = lines.iter().map(|(line, receipts)| self.engine.transport.hide_batch(line, receipts, hidden_s));
-        join_all(each).await.into_iter().collect()
+        unsettled.settle(&self.engine.transport).await
     }
 
     /// With nothing else to return, waits until the first of the jobs that are nearly due, and claims what is due then.
@@ -342,12 +362,19 @@ impl Round<'_> {
 }
 
 /// What came of the first message of a group that was not deleted, and the messages behind it.
-async fn first_of(sight: Sight<'_>, group: Vec<Received>) -> (Result<Seen>, Vec<Received>) {
+async fn first_of(sight: Sight<'_>, group: Vec<Received>) -> (Option<(Received, Result<Seen>)>, Vec<Received>) {
     let mut group = group.into_iter();
-    let mut seen = Ok(Seen::Gone);
-    while matches!(seen, Ok(Seen::Gone)) {
-        let Some(message) = group.next() else { break };
-        seen = sight.see(message).await;
+    while let Some(message) = group.next() {
+        let seen = match sight.see(&message, None).await {
+            // The one behind it may be handed out only when this one is deleted.
+            Ok(Seen::Stale) => {
+                sight.engine.transport.delete(&message.line, &message.receipt).await.map(|()| Seen::Gone)
+            }
+            seen => seen,
+        };
+        if !matches!(seen, Ok(Seen::Gone)) {
+            return (Some((message, seen)), group.collect());
+        }
     }
-    (seen, group.collect())
+    (None, Vec::new())
 }

@@ -1,4 +1,4 @@
-use futures::future::try_join;
+use futures::future::join;
 use futures::stream::{self, StreamExt};
 
 use super::{Engine, refuse};
@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Holder, Job, Refusal, State, settle, step};
 use crate::store::{Updated, WorkerBeat};
+use crate::transport::{Hidden, Line};
 
 /// Most jobs one heartbeat may name.
 pub const MAX_HEARTBEAT_JOBS: usize = 256;
@@ -47,17 +48,21 @@ pub struct Heartbeaten {
     pub unwanted: Vec<JobId>,
     /// Jobs to stop working on.
     pub lost: Vec<LostJob>,
+    /// Jobs that AWS kept from being asked for: whether their leases run on is not known, and the worker is to name them
+    /// again soon.
+    pub failed: Vec<(JobId, Error)>,
     /// ms since the Unix epoch.
     pub server_time: i64,
 }
 
 impl Engine {
     /// Extends leases and answers the worker's directive (worker protocol section 4): one conditional update per job
-    /// and one for the worker at once, then the visibility of each message.
+    /// and one for the worker at once, then the visibility of the messages, ten a call. A job that AWS refuses to extend, for
+    /// example because it is throttled, does not fail the others (I7): the answer names it.
     ///
     /// # Errors
     /// `conflict` when jobs were named, none is the worker's any more, and at least one is held under another lease;
-    /// `invalid_request` for more than [`MAX_HEARTBEAT_JOBS`]; the AWS error.
+    /// `invalid_request` for more than [`MAX_HEARTBEAT_JOBS`]; the AWS error, if nothing at all could be done.
     pub async fn heartbeat(&self, beat: Heartbeat) -> Result<Heartbeaten> {
         if beat.jobs.len() > MAX_HEARTBEAT_JOBS {
             return Err(Error::field("active_jobs", format_args!("names more than {MAX_HEARTBEAT_JOBS} jobs"))
@@ -66,39 +71,70 @@ impl Engine {
         let now = self.now_ms();
         let worker = WorkerBeat { id: &beat.worker_id, active_jobs: beat.jobs.len(), now_ms: now };
         let extend = async {
-            let each: Vec<_> =
-                beat.jobs.iter().map(|(id, token)| self.extend(&beat, id, token.as_ref(), now)).collect();
-            let answers: Vec<_> = stream::iter(each).buffered(CONCURRENCY).collect().await;
-            answers.into_iter().collect::<Result<Vec<_>>>()
+            let each: Vec<_> = beat
+                .jobs
+                .iter()
+                .map(|(id, token)| {
+                    let extended = self.extend(&beat, id, token.as_ref(), now);
+                    async move { extended.await.map_err(|error| (id.clone(), error)) }
+                })
+                .collect();
+            stream::iter(each).buffered(CONCURRENCY).collect::<Vec<_>>().await
         };
-        let (operator, answers) = try_join(self.store.beat(worker), extend).await?;
+        let (operator, answers) = join(self.store.beat(worker), extend).await;
 
-        let (mut jobs, mut lost) = (Vec::new(), Vec::new());
+        let (mut jobs, mut lost, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for answer in answers {
             match answer {
-                Ok(job) => jobs.push(job),
-                Err(gone) => lost.push(gone),
+                Ok(Ok(job)) => jobs.push(job),
+                Ok(Err(gone)) => lost.push(gone),
+                Err(failure) => failed.push(failure),
             }
         }
         if jobs.is_empty()
+            && failed.is_empty()
             && let Some(gone) = lost.iter().find(|gone| gone.reason == "lease_lost")
         {
             return Err(refuse::lease_lost(&gone.id, gone.attempt.unwrap_or(0), "extend"));
         }
-        let each: Vec<_> = jobs
-            .iter()
-            .filter_map(|job| job.lease.as_ref().map(|lease| (job, lease)))
-            .map(|(job, lease)| self.hide(job, lease.receipt.as_ref(), ((lease.ends_at_ms() - now) / 1_000).max(1)))
-            .collect();
-        stream::iter(each).buffer_unordered(CONCURRENCY).collect::<()>().await;
+        let nothing = jobs.is_empty() && lost.is_empty();
+        let operator = match operator {
+            Ok(_) if nothing && !failed.is_empty() => return Err(failed.swap_remove(0).1),
+            Ok(operator) => operator,
+            Err(error) if nothing => return Err(error),
+            Err(error) => {
+                tracing::warn!(worker_id = beat.worker_id, %error, "worker not noted; its jobs are");
+                None
+            }
+        };
+        self.hide_until_lease_ends(&jobs, now).await;
         let directive = directive(operator.as_deref(), &jobs, self.settings.test_directives);
         Ok(Heartbeaten {
             directive: directive.to_owned(),
             unwanted: jobs.iter().filter(|job| job.cancel_requested_at.is_some()).map(|job| job.id.clone()).collect(),
             extended: jobs.into_iter().map(|job| job.id).collect(),
             lost,
+            failed,
             server_time: now,
         })
+    }
+
+    /// Hides the messages of jobs until their leases end.
+    async fn hide_until_lease_ends(&self, jobs: &[Job], now: i64) {
+        let messages: Vec<_> = jobs
+            .iter()
+            .filter_map(|job| {
+                let lease = job.lease.as_ref()?;
+                let receipt = lease.receipt.as_ref()?;
+                let hidden_s = ((lease.ends_at_ms() - now) / 1_000).max(1);
+                Some((Line::tier(&job.queue, receipt.tier), receipt.handle.as_str(), hidden_s))
+            })
+            .collect();
+        let messages: Vec<_> =
+            messages.iter().map(|(line, receipt, hidden_s)| Hidden { line, receipt, hidden_s: *hidden_s }).collect();
+        if let Err(error) = self.transport.hide_all(&messages).await {
+            tracing::warn!(%error, "messages not hidden until their leases end; the claim refuses them when they return");
+        }
     }
 
     async fn extend(

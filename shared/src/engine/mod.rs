@@ -47,6 +47,7 @@ mod see;
 mod tick;
 mod unique_lock;
 mod visible;
+mod worker;
 mod workflow_advance;
 mod workflow_audit;
 mod workflow_cancel;

@@ -34,7 +34,8 @@ impl Engine {
     /// the oldest first: ten messages a call, then one conditional update per job that takes it out of the index.
     ///
     /// Any number of ticks may race: a message too many is refused by the claim (I5). A job or a queue that fails is
-    /// passed over, so that it delays only itself (I7). What the budget leaves is for the next tick.
+    /// passed over, so that it delays only itself (I7). What the budget leaves is for the next tick. Beside the jobs it
+    /// finishes batches and goes on with workflows whose requests crashed.
     ///
     /// # Errors
     /// The AWS error, if nothing at all could be done; what was done stays done, and the next tick goes on.
@@ -46,13 +47,22 @@ impl Engine {
     async fn promote_all(&self, budget: TickBudget) -> Result<Promoted> {
         let tick = Tick::new(self, budget);
         let shards = self.store.due_shards();
-        let shards = (0..shards).map(|shard| self.promote_shard(shard, budget.share(shard, shards), &tick));
+        let jobs = (0..shards).map(|shard| self.promote_shard(shard, budget.share(shard, shards), &tick));
+        // Boxed: they are deep, and there is hardly ever one.
+        let unfinished = (0..shards).map(|shard| self.finish_shard(shard, &tick).boxed());
+        let (jobs, unfinished) = join(join_all(jobs), join_all(unfinished)).await;
         let (mut total, mut failure) = (Promoted::default(), None);
-        for (shard, error) in join_all(shards).await {
+        for (shard, error) in jobs {
             total.sent += shard.sent;
             total.failed += shard.failed;
             total.more |= shard.more;
             failure = failure.or(error);
+        }
+        for shard in unfinished {
+            match shard {
+                Ok(more) => total.more |= more,
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
         match failure {
             Some(error) if total.sent == 0 => Err(error),
@@ -103,10 +113,7 @@ impl Engine {
             }
             match read {
                 Ok(Some(page)) => {
-                    left -= (page.jobs.len() + page.batches.len() + page.workflows.len()).min(left);
-                    // Boxed: they are deep, and hardly ever there.
-                    self.look_after_batches(&page.batches, tick).boxed().await;
-                    self.look_after_workflows(&page.workflows, tick).boxed().await;
+                    left -= page.jobs.len().min(left);
                     entries = page.jobs;
                     next = page.next.map(Some);
                 }

@@ -1,4 +1,4 @@
-//! What becomes of one message: its job is claimed, or the message is deleted, put back or kept in hand.
+//! Looks at one message: claims its job, or says whether the fetch deletes the message, puts it back or keeps it in hand.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -40,23 +40,38 @@ const RESCHEDULE_MS: i64 = 5_000;
 /// A message is put back for this long at most because of a limit, s: an operator may lift it.
 const MAX_LIMITED_S: i64 = 60;
 
-/// What became of a message.
+/// What came of a look at a message. The fetch settles the messages of one receive together: see [`settle`](super::worker).
 pub(super) enum Seen {
-    /// Its job is the worker's.
-    Won(Box<Job>),
+    /// Its job is the worker's; hidden for so many seconds from now, where the receive hides it for too long or too short.
+    Won(Box<Job>, Option<i64>),
     /// Its job is due at this ms, within [`SOON_MS`].
-    Soon(i64, Box<Received>),
+    Soon(i64),
     /// A rate limit keeps its job from starting, for less than a second: given back when the fetch is over, so that it does
-    /// not meet it again.
-    Kept(Box<Received>),
-    /// The same, and it is put back.
+    /// not receive it again.
+    Kept,
+    /// A rate limit keeps its job from starting, and its message is settled.
     Limited,
+    /// A rate limit keeps its job from starting: to be put back for so many seconds.
+    LimitedFor(i64),
     /// A limit of the whole queue keeps all its jobs from starting.
-    Shut(Box<Received>),
-    /// Deleted, or left to be.
+    Shut,
+    /// Settled, or left to be.
     Gone,
-    /// Put back.
-    Back,
+    /// It means nothing any more: to be deleted.
+    Stale,
+    /// To be put back for so many seconds.
+    Back(i64),
+}
+
+impl Seen {
+    fn back(hidden_s: i64) -> Self {
+        Self::Back(hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S))
+    }
+}
+
+/// For how many seconds a message rests whose job could not be asked for.
+pub(super) fn rest_s(message: &Received) -> i64 {
+    message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S)
 }
 
 /// What came of the message of a cron occurrence.
@@ -79,25 +94,17 @@ pub(super) struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Claims the job of one message, or settles the message. On failure the message is put back.
+    /// Claims the job of one message, or says what to do with the message. `read` is what a read just now says of the job,
+    /// as a refused claim would.
     ///
     /// # Errors
-    /// The AWS error.
-    pub(super) async fn see(&self, message: Received) -> Result<Seen> {
-        let (line, receipt) = (message.line.clone(), message.receipt.clone());
-        let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
-        // Ten of them at once are large, and live on the stack of a debug build.
-        let seen = if message.receives > MAX_RECEIVES {
-            self.renew(&message).await
-        } else {
-            Box::pin(self.claim(message)).await
-        };
-        if seen.is_err()
-            && let Err(error) = self.engine.transport.hide(&line, &receipt, rest_s).await
-        {
-            tracing::warn!(queue = line.queue, %error, "message not put back; it returns after its visibility timeout");
+    /// The AWS error; the message is to be put back.
+    pub(super) async fn see(&self, message: &Received, read: Option<Updated>) -> Result<Seen> {
+        if message.receives > MAX_RECEIVES {
+            return self.renew(message).await;
         }
-        seen
+        // Ten of them at once are large, and live on the stack of a debug build.
+        Box::pin(self.claim(message, read)).await
     }
 
     /// A new message for the same job takes the place of one that has been received too often.
@@ -107,22 +114,22 @@ impl Sight<'_> {
             // To where it came from: a job that has moved has a message of its own there.
             self.engine.transport.send(&message.line, job, 0).await?;
         }
-        self.delete(message).await
+        Ok(Seen::Stale)
     }
 
-    async fn claim(&self, message: Received) -> Result<Seen> {
+    async fn claim(&self, message: &Received, read: Option<Updated>) -> Result<Seen> {
         let engine = self.engine;
         let Some(JobRef { id, due_at, limit, wakes, .. }) = message.job.clone() else {
             tracing::warn!(queue = message.line.queue, "a message that is not ours was dropped");
-            return self.delete(&message).await;
+            return Ok(Seen::Stale);
         };
         // SQS delays for whole seconds, so the message of a job that waits comes a little early.
         if let Some(due) = due_at.filter(|due| *due > engine.now_ms()) {
-            return self.not_yet(message, due).await;
+            return Ok(self.not_yet(due));
         }
-        let config = self.config(&message);
+        let config = self.config(message);
         if let Some(limited) = limit.as_deref().and_then(|key| engine.limiters.refusal(key, engine.now_ms())) {
-            return self.wait_for_limit(message, &limited).await;
+            return Ok(self.wait_for_limit(&limited));
         }
         let request = ClaimRequest {
             worker: self.fetch.worker_id.clone(),
@@ -140,38 +147,41 @@ impl Sight<'_> {
         // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
         let mut woken = None;
         if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1) {
-            woken = Some(self.wake(&message, time).await?);
+            woken = Some(self.wake(message, time).await?);
         }
         if let Some(Woken::Seen(seen)) = woken {
             return Ok(seen);
         }
-        let mut claimed = self.try_claim(&id, &message, &request, limited).await?;
+        let mut claimed = match read {
+            Some(read) => read,
+            None => self.try_claim(&id, message, &request, limited).await?,
+        };
         if let Some(time) = &wakes {
             if matches!(claimed, Updated::Missing) && woken.is_none() {
-                woken = Some(self.wake(&message, time).await?);
+                woken = Some(self.wake(message, time).await?);
                 if let Some(Woken::Seen(seen)) = woken {
                     return Ok(seen);
                 }
-                claimed = self.try_claim(&id, &message, &request, limited).await?;
+                claimed = self.try_claim(&id, message, &request, limited).await?;
             }
             if matches!(claimed, Updated::Missing) {
                 // The occurrence is over and made no job, or its job is forgotten, or the cron job is deleted.
-                return self.delete(&message).await;
+                return Ok(Seen::Stale);
             }
-        } else if matches!(claimed, Updated::Missing) && self.is_new(&message) {
+        } else if matches!(claimed, Updated::Missing) && self.is_new(message) {
             // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
             engine.clock.sleep(OVERTAKEN).await;
-            claimed = self.try_claim(&id, &message, &request, limited).await?;
+            claimed = self.try_claim(&id, message, &request, limited).await?;
         }
         match claimed {
-            Updated::Done(job) => self.won(*job, &message).await,
+            Updated::Done(job) => Ok(self.won(*job)),
             Updated::Refused(stored) => self.refused(*stored, &request, message).await,
             // Computed from the item, the claim makes room by shortening its history.
             Updated::TooLarge => match engine.store.get_job(&id).await? {
                 Some(stored) => self.refused(stored, &request, message).await,
-                None => self.orphan(&message).await,
+                None => Ok(self.orphan(message)),
             },
-            Updated::Missing => self.orphan(&message).await,
+            Updated::Missing => Ok(self.orphan(message)),
         }
     }
 
@@ -209,28 +219,27 @@ impl Sight<'_> {
     async fn wake(&self, message: &Received, time: &CronTime) -> Result<Woken> {
         let engine = self.engine;
         if time.at_ms > engine.now_ms() {
-            return self.not_yet(message.clone(), time.at_ms).await.map(Woken::Seen);
+            return Ok(Woken::Seen(self.not_yet(time.at_ms)));
         }
         let Some(cron) = engine.store.get_cron(&time.name).await? else { return Ok(Woken::Over) };
         match cron.next_run_at {
             // An earlier occurrence has not fired yet, and this one must not before it.
-            Some(next) if next < time.at_ms => self.put_back(message, PUT_BACK_S).await.map(Woken::Seen),
+            Some(next) if next < time.at_ms => Ok(Woken::Seen(Seen::back(PUT_BACK_S))),
             Some(next) if next == time.at_ms => {
                 if cron.definition.template.queue != message.line.queue {
                     // It was moved to another queue, and has a message there or fires by the tick.
-                    return self.delete(message).await.map(Woken::Seen);
+                    return Ok(Woken::Seen(Seen::Stale));
                 }
                 match engine.fire(cron, Some(time.at_ms)).await {
                     Ok(Fire::Over { at_ms, outcome: Outcome::Skipped, .. }) if at_ms == time.at_ms => {
-                        self.delete(message).await.map(Woken::Seen)
+                        Ok(Woken::Seen(Seen::Stale))
                     }
                     // What fired may be another occurrence than this message's, which somebody else fired: the claim tells.
                     Ok(Fire::Over { .. } | Fire::NotDue | Fire::Gone) => Ok(Woken::Over),
-                    Ok(Fire::Raced) => self.put_back(message, PUT_BACK_S).await.map(Woken::Seen),
+                    Ok(Fire::Raced) => Ok(Woken::Seen(Seen::back(PUT_BACK_S))),
                     Err(error) if error.code == ErrorCode::InternalError => {
-                        // It cannot fire until somebody mends it, and must not keep others' jobs back (I7).
-                        let rest_s = message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S);
-                        self.put_back(message, rest_s).await.map(Woken::Seen)
+                        // It cannot fire until its definition is mended, and must not keep others' jobs back (I7).
+                        Ok(Woken::Seen(Seen::back(rest_s(message))))
                     }
                     Err(error) => Err(error),
                 }
@@ -240,26 +249,27 @@ impl Sight<'_> {
     }
 
     /// The job waits for longer than a message can: the due index takes over, and the message goes.
-    async fn hand_to_due_index(&self, stored: &Job, message: &Received) -> Result<Seen> {
+    async fn hand_to_due_index(&self, stored: &Job) -> Result<Seen> {
         if !stored.in_due_index {
             let mut waiting = settle(stored, self.engine.now_ms()).into_owned();
             waiting.in_due_index = true;
             if !matches!(self.engine.replace(stored, &waiting).await?, Updated::Done(_)) {
-                return self.put_back(message, PUT_BACK_S).await;
+                return Ok(Seen::back(PUT_BACK_S));
             }
         }
-        self.delete(message).await
+        Ok(Seen::Stale)
     }
 
-    /// The item has no room for what must be written; the job stays as it is until somebody mends it.
-    async fn does_not_fit(&self, job: &Job, message: &Received) -> Result<Seen> {
+    /// The item has no room for what must be written; the job stays as it is until an operator mends it.
+    fn does_not_fit(job: &Job) -> Seen {
         tracing::error!(job_id = %job.id, "the job's item is full; it cannot be claimed");
-        self.put_back(message, PENDING_REST_S).await
+        Seen::back(PENDING_REST_S)
     }
 
     /// The lease is durable; the message must come back when it ends, unless it does so anyway.
-    async fn won(&self, job: Job, message: &Received) -> Result<Seen> {
+    fn won(&self, job: Job) -> Seen {
         let now = self.engine.now_ms();
+        let mut hidden_s = None;
         if let Some(lease) = &job.lease {
             let ends_s = ((lease.ends_at_ms() - now) / 1_000).clamp(1, MAX_HIDDEN_S);
             // A message that comes back before the lease's end is put back by the fetch that meets it. One second less
@@ -267,40 +277,36 @@ impl Sight<'_> {
             // On a FIFO queue it must not come back before: only the latest receipt deletes it.
             let too_short = self.engine.transport.is_fifo() && ends_s > self.hidden_s;
             if ends_s < self.hidden_s - 1 || too_short {
-                self.engine.hide(&job, Some(&message.receipt()), ends_s).await;
+                hidden_s = Some(ends_s);
             }
         }
         metrics::job_started(&job, now);
         trace::meet(&job);
         let worker_id = job.lease.as_ref().and_then(|lease| lease.worker.as_deref());
         tracing::info!(job_id = %job.id, queue = job.queue, attempt = job.attempt, worker_id, "job claimed");
-        Ok(Seen::Won(Box::new(job)))
+        Seen::Won(Box::new(job), hidden_s)
     }
 
     /// The item, as stored, is not claimable: the clock may have made it so, or it tells what to do with the message.
-    async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: Received) -> Result<Seen> {
+    async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: &Received) -> Result<Seen> {
         let engine = self.engine;
         for _ in 0..MAX_RACES {
             if stored.queue != message.line.queue {
                 // Moved to another queue, where it has a message of its own; or about to move here, for that message
                 // is sent first.
-                return if self.is_young(&message) {
-                    self.put_back(&message, PUT_BACK_S).await
-                } else {
-                    self.delete(&message).await
-                };
+                return Ok(self.young_or_stale(message));
             }
             let now = engine.now_ms();
-            if settle(&stored, now).in_due_index && self.is_young(&message) {
+            if settle(&stored, now).in_due_index && self.is_young(message) {
                 // Whoever takes it out of the index sends the message first, which this may be.
-                return self.put_back(&message, PUT_BACK_S).await;
+                return Ok(Seen::back(PUT_BACK_S));
             }
             // Only on a FIFO queue, where jobs wait in the due index for seconds, can a message come before the commit.
             if engine.transport.is_fifo() {
                 match engine.visibility(&stored).await? {
                     Visibility::There => {}
-                    Visibility::Undecided => return self.put_back(&message, PUT_BACK_S).await,
-                    Visibility::Never => return self.orphan(&message).await,
+                    Visibility::Undecided => return Ok(Seen::back(PUT_BACK_S)),
+                    Visibility::Never => return Ok(self.orphan(message)),
                 }
             }
             if stored.cancel_requested_at.is_some()
@@ -314,21 +320,21 @@ impl Sight<'_> {
                         return Ok(Seen::Gone);
                     }
                     Updated::Refused(newer) => stored = *newer,
-                    Updated::Missing => return self.orphan(&message).await,
-                    Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
+                    Updated::Missing => return Ok(self.orphan(message)),
+                    Updated::TooLarge => return Ok(Self::does_not_fit(&stored)),
                 }
                 continue;
             }
             let mut waiting = Cow::Borrowed(&stored);
             if let Some(on) = stored.waits_for.as_ref().filter(|_| settle(&stored, now).state == State::Available) {
                 if let Some(rest_s) = self.rest_behind(on, now).await? {
-                    return self.put_back(&message, rest_s).await;
+                    return Ok(Seen::back(rest_s));
                 }
                 waiting.to_mut().waits_for = None;
             }
             match step(&waiting, Event::Claim(lease(&stored, request, now)), now) {
                 Ok(mut change) => {
-                    let starts = match self.start(&change.job, &message, now).await? {
+                    let starts = match self.start(&change.job, message, now).await? {
                         Ok(starts) => starts,
                         Err(refused) => return self.limited(&stored, refused, message).await,
                     };
@@ -339,42 +345,38 @@ impl Sight<'_> {
                         engine.forget_starts(&starts).await;
                     }
                     match claimed? {
-                        Updated::Done(job) => return self.won(*job, &message).await,
+                        Updated::Done(job) => return Ok(self.won(*job)),
                         Updated::Refused(newer) => stored = *newer,
-                        Updated::Missing => return self.orphan(&message).await,
-                        Updated::TooLarge => return self.does_not_fit(&stored, &message).await,
+                        Updated::Missing => return Ok(self.orphan(message)),
+                        Updated::TooLarge => return Ok(Self::does_not_fit(&stored)),
                     }
                 }
                 // An operator's retry makes it available, and sends the message first.
                 Err(Refusal::NotYet { at_ms })
-                    if at_ms - now > SOON_MS && stored.state == State::Retryable && self.is_young(&message) =>
+                    if at_ms - now > SOON_MS && stored.state == State::Retryable && self.is_young(message) =>
                 {
-                    return self.put_back(&message, PUT_BACK_S).await;
+                    return Ok(Seen::back(PUT_BACK_S));
                 }
                 Err(Refusal::NotYet { at_ms })
                     if at_ms - now > MAX_DELAY_MS
                         && settle(&stored, now).state != State::Active
                         && !engine.transport.is_fifo() =>
                 {
-                    return self.hand_to_due_index(&stored, &message).await;
+                    return self.hand_to_due_index(&stored).await;
                 }
-                Err(Refusal::NotYet { at_ms }) => return self.not_yet(message, at_ms).await,
+                Err(Refusal::NotYet { at_ms }) => return Ok(self.not_yet(at_ms)),
                 Err(Refusal::State(State::Pending)) if stored.cron.is_some() || engine.transport.is_fifo() => {
                     // Whoever activates it sends a message of its own, which this may be while it is young.
-                    return if self.is_young(&message) {
-                        self.put_back(&message, PUT_BACK_S).await
-                    } else {
-                        self.delete(&message).await
-                    };
+                    return Ok(self.young_or_stale(message));
                 }
                 Err(Refusal::State(State::Pending)) => {
-                    let rest = if self.is_young(&message) { PUT_BACK_S } else { PENDING_REST_S };
-                    return self.put_back(&message, rest).await;
+                    let rest = if self.is_young(message) { PUT_BACK_S } else { PENDING_REST_S };
+                    return Ok(Seen::back(rest));
                 }
-                Err(_) => return self.over(&stored, &message).await,
+                Err(_) => return self.over(&stored, message).await,
             }
         }
-        self.put_back(&message, PUT_BACK_S).await
+        Ok(Seen::back(PUT_BACK_S))
     }
 
     /// The same as the fast claim where the answer is lost.
@@ -422,14 +424,14 @@ impl Sight<'_> {
     }
 
     /// A limit keeps the job from starting: what its policy wants then (rate limiting section 6.2).
-    async fn limited(&self, stored: &Job, refused: Refused, message: Received) -> Result<Seen> {
+    async fn limited(&self, stored: &Job, refused: Refused, message: &Received) -> Result<Seen> {
         let (engine, now) = (self.engine, self.engine.now_ms());
         let Refused { key, limited, on_limit } = refused;
         let mut changed = settle(stored, now).into_owned();
         match on_limit {
             // Of the queue: none of its jobs can start.
-            None => return Ok(Seen::Shut(Box::new(message))),
-            Some(OnLimit::Wait) => return self.wait_for_limit(message, &limited).await,
+            None => return Ok(Seen::Shut),
+            Some(OnLimit::Wait) => return Ok(self.wait_for_limit(&limited)),
             Some(OnLimit::Reschedule) => {
                 changed.reschedule(start_at(&limited).unwrap_or(now + RESCHEDULE_MS));
                 changed.in_due_index = engine.wake(changed.due_at, now) == Wake::DueIndex;
@@ -437,7 +439,7 @@ impl Sight<'_> {
             Some(OnLimit::Drop) => changed.drop_for_limit(&key, now),
         }
         let Updated::Done(job) = engine.replace(stored, &changed).await? else {
-            return self.put_back(&message, PUT_BACK_S).await;
+            return Ok(Seen::back(PUT_BACK_S));
         };
         tracing::info!(job_id = %job.id, key, state = job.state.as_str(), "job kept from starting by its rate limit");
         let receipt = message.receipt();
@@ -450,14 +452,12 @@ impl Sight<'_> {
 
     /// The message comes back when the limit is expected to let its job start; a job that waits for a slot is looked at
     /// again in a second.
-    async fn wait_for_limit(&self, message: Received, limited: &Limited) -> Result<Seen> {
+    fn wait_for_limit(&self, limited: &Limited) -> Seen {
         let now = self.engine.now_ms();
-        let wait_s = start_at(limited).map_or(PUT_BACK_S, |at| (at - now) / 1_000);
-        if wait_s == 0 {
-            return Ok(Seen::Kept(Box::new(message)));
+        match start_at(limited).map_or(PUT_BACK_S, |at| (at - now) / 1_000) {
+            0 => Seen::Kept,
+            wait_s => Seen::LimitedFor(wait_s.clamp(PUT_BACK_S, MAX_LIMITED_S)),
         }
-        self.put_back(&message, wait_s.min(MAX_LIMITED_S)).await?;
-        Ok(Seen::Limited)
     }
 
     /// How long a job rests that waits for another one, s; `None` once that has ended. The end sends a message of its own,
@@ -478,13 +478,9 @@ impl Sight<'_> {
     }
 
     /// Kept in hand for a second at most, else put back. Never deleted: it may be the only message that the job has.
-    async fn not_yet(&self, message: Received, at_ms: i64) -> Result<Seen> {
+    fn not_yet(&self, at_ms: i64) -> Seen {
         let wait_ms = at_ms - self.engine.now_ms();
-        if wait_ms <= SOON_MS {
-            Ok(Seen::Soon(at_ms, Box::new(message)))
-        } else {
-            self.put_back(&message, wait_ms / 1_000).await
-        }
+        if wait_ms <= SOON_MS { Seen::Soon(at_ms) } else { Seen::back(wait_ms / 1_000) }
     }
 
     /// The job has ended: what the clock ended is written down, then the message goes.
@@ -498,39 +494,33 @@ impl Sight<'_> {
                     engine.ended(&job, Some(&message.receipt())).await;
                     return Ok(Seen::Gone);
                 }
-                // Somebody else was faster; the message tells again what is to be done.
-                _ => return self.put_back(message, PUT_BACK_S).await,
+                // Another process was faster; the next look tells what is to be done.
+                _ => return Ok(Seen::back(PUT_BACK_S)),
             }
         }
-        // Who ended it may have died before its workflow moved on.
+        // The process that ended it may have crashed before its workflow moved on.
         engine.advance_workflow(&ended).await?;
         // A retry sends the message first: this one may be its.
         if ended.state == State::Discarded && self.is_young(message) {
-            return self.put_back(message, PUT_BACK_S).await;
+            return Ok(Seen::back(PUT_BACK_S));
         }
-        // Who ended it may have died before it released the lock.
+        // The process that ended it may have crashed before it released the lock.
         engine.release(&ended).await?;
         engine.release_slots(&ended).await;
-        self.delete(message).await
+        Ok(Seen::Stale)
     }
 
     /// No such job: the put may still be on its way, or was never made.
-    async fn orphan(&self, message: &Received) -> Result<Seen> {
-        if self.is_young(message) {
-            return self.put_back(message, PUT_BACK_S).await;
+    fn orphan(&self, message: &Received) -> Seen {
+        if !self.is_young(message) {
+            tracing::info!(queue = message.line.queue, "the message of a job that does not exist was dropped");
         }
-        tracing::info!(queue = message.line.queue, "the message of a job that does not exist was dropped");
-        self.delete(message).await
+        self.young_or_stale(message)
     }
 
-    async fn delete(&self, message: &Received) -> Result<Seen> {
-        self.engine.transport.delete(&message.line, &message.receipt).await?;
-        Ok(Seen::Gone)
-    }
-
-    async fn put_back(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
-        self.engine.transport.hide(&message.line, &message.receipt, hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S)).await?;
-        Ok(Seen::Back)
+    /// A message without a meaning now: a young one may have overtaken what it announces.
+    fn young_or_stale(&self, message: &Received) -> Seen {
+        if self.is_young(message) { Seen::back(PUT_BACK_S) } else { Seen::Stale }
     }
 
     /// Whether its put may still be under way.

@@ -1,5 +1,7 @@
 //! How much one tick may do, and what its parts share.
 
+mod unfinished;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

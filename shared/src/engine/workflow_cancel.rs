@@ -1,6 +1,7 @@
 use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 
+use super::cancel::LIVE;
 use super::workflow_create::WATCH_MS;
 use super::workflow_start::jobs_of;
 use super::{Engine, MAX_RACES};
@@ -101,7 +102,8 @@ impl Engine {
                 if settle(job, now).state == State::Active && self.store.ask_to_cancel(&job.id, now).await? {
                     return Ok(());
                 }
-                match self.cancel(&job.id).boxed().await {
+                // The update that needs no read is refused for steps of workflows.
+                match self.cancel_as_read((*job).clone(), LIVE).boxed().await {
                     Ok(_) => Ok(()),
                     // It has ended meanwhile, or been deleted.
                     Err(error) if matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound) => Ok(()),

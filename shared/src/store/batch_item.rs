@@ -5,6 +5,8 @@
 //! | `s` | state | | `js` | ids of its jobs, joined with commas |
 //! | `nc` | nonce of the write that made it | | `dup` `dus` | due index: when a tick looks after it |
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
 use futures::FutureExt;
@@ -12,12 +14,13 @@ use futures::FutureExt;
 use super::attr::{Item, get_n, n, s, take_s};
 use super::idempotency::Ticket;
 use super::transact::Transacted;
+use super::unconditional::{NewPut, arrives_late, once};
 use super::unique::{JobWrite, Take};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::batch::{Batch, BatchState};
 use crate::bulk::Answer;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::Job;
 use crate::job::unique::Lock;
@@ -43,26 +46,40 @@ pub struct Replacement {
 }
 
 impl Store {
-    /// Opens a batch: one put.
+    /// Opens a batch: one put, which must not be repeated: it would open a batch anew that is committed.
     ///
     /// # Errors
-    /// The AWS error; the batch may be there, and a tick then calls it off.
-    pub async fn open_batch(&self, batch: &Batch) -> Result<()> {
+    /// The AWS error; then the batch is not there.
+    pub async fn open_batch(&self, batch: &Batch) -> Result<NewPut> {
         let mut item = keys::batch(&batch.id);
         let ids: Vec<&str> = batch.jobs.iter().map(JobId::as_str).collect();
         item.insert("s".to_owned(), s(batch.state.as_str()));
         item.insert("js".to_owned(), s(ids.join(",")));
-        item.insert("dup".to_owned(), s(keys::due(keys::shard(&batch.id, self.shards))));
+        item.insert("dup".to_owned(), s(keys::unfinished(keys::shard(&batch.id, self.shards))));
         item.insert("dus".to_owned(), n(batch.due_at));
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .boxed()
-            .await
-            .map(|_| ())
-            .map_err(|e| service_error(Service::DynamoDb, "PutItem", &e))
+        for attempt in 1.. {
+            let sent = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item.clone()))
+                .customize()
+                .config_override(once())
+                .send()
+                .boxed()
+                .await;
+            let Err(e) = sent else { break };
+            let error = service_error(Service::DynamoDb, "PutItem", &e);
+            if arrives_late(&e) {
+                return Ok(NewPut::Unsettled(error));
+            }
+            let passes = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
+            if !passes || attempt >= self.attempts {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(25 << attempt.min(5))).await;
+        }
+        Ok(NewPut::Done)
     }
 
     /// Reads a batch, strongly consistent.

@@ -3,9 +3,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 
 use super::attr::s;
+use super::unconditional::{NewPut, arrives_late, once};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, ErrorCode, Result};
@@ -24,16 +25,24 @@ impl Store {
     ///
     /// # Errors
     /// The AWS error, or `rate_limited` when DynamoDB keeps leaving writes over; some may be written.
-    pub async fn put_new_jobs(&self, jobs: &[&Job]) -> Result<()> {
+    pub async fn put_new_jobs(&self, jobs: &[&Job]) -> Result<NewPut> {
         let mut writes = Vec::with_capacity(jobs.len());
         for job in jobs {
             let put = PutRequest::builder().set_item(Some(self.item_of(job)?)).build().map_err(Error::internal)?;
             writes.push(WriteRequest::builder().put_request(put).build());
         }
-        self.batch_write(writes).await
+        let calls: Vec<_> = writes.chunks(WRITES_PER_CALL).map(|chunk| self.write_chunk(chunk.to_vec())).collect();
+        let written: Vec<Result<NewPut>> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
+        let mut unsettled = None;
+        for written in written {
+            if let NewPut::Unsettled(error) = written? {
+                unsettled = Some(error);
+            }
+        }
+        Ok(unsettled.map_or(NewPut::Done, NewPut::Unsettled))
     }
 
-    /// Deletes a job if it came with this batch, and nobody has claimed it.
+    /// Deletes a job if it came with this batch, and no worker has claimed it.
     ///
     /// # Errors
     /// The AWS error; it may be deleted.
@@ -55,27 +64,40 @@ impl Store {
         }
     }
 
-    async fn batch_write(&self, writes: Vec<WriteRequest>) -> Result<()> {
-        let calls: Vec<_> = writes.chunks(WRITES_PER_CALL).map(|chunk| self.write_chunk(chunk.to_vec())).collect();
-        stream::iter(calls).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await.map(|_| ())
-    }
-
-    async fn write_chunk(&self, mut left: Vec<WriteRequest>) -> Result<()> {
+    async fn write_chunk(&self, mut left: Vec<WriteRequest>) -> Result<NewPut> {
+        let mut refusals = 0;
         for round in 0..MAX_ROUNDS {
             if round > 0 {
                 tokio::time::sleep(Duration::from_millis(25 << round)).await;
             }
-            let answer = self
+            let sent = self
                 .client
                 .batch_write_item()
-                .request_items(&self.table, left)
+                .request_items(&self.table, left.clone())
+                .customize()
+                .config_override(once())
                 .send()
                 .boxed()
-                .await
-                .map_err(|e| service_error(Service::DynamoDb, "BatchWriteItem", &e))?;
-            left = answer.unprocessed_items.into_iter().flat_map(HashMap::into_values).flatten().collect();
-            if left.is_empty() {
-                return Ok(());
+                .await;
+            match sent {
+                Ok(answer) => {
+                    left = answer.unprocessed_items.into_iter().flat_map(HashMap::into_values).flatten().collect();
+                    if left.is_empty() {
+                        return Ok(NewPut::Done);
+                    }
+                }
+                Err(e) => {
+                    let error = service_error(Service::DynamoDb, "BatchWriteItem", &e);
+                    if arrives_late(&e) {
+                        return Ok(NewPut::Unsettled(error));
+                    }
+                    // Answered, so that nothing of this call is under way any more.
+                    refusals += 1;
+                    let passes = matches!(error.code, ErrorCode::RateLimited | ErrorCode::BackendUnavailable);
+                    if !passes || refusals >= self.attempts {
+                        return Err(error);
+                    }
+                }
             }
         }
         Err(Error::new(ErrorCode::RateLimited, "DynamoDB throttles BatchWriteItem; try again shortly."))

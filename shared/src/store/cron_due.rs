@@ -1,11 +1,9 @@
-use super::attr::{get_n, n, s, take_s};
+use super::attr::{get_n, take_s};
 use super::due::Place;
-use super::{Store, keys, table};
-use crate::aws::{Service, service_error};
+use super::{Store, keys};
 use crate::cron::job_id;
 use crate::error::Result;
 use crate::transport::{CronTime, JobRef};
-use futures::FutureExt;
 
 /// A cron job in the due index: all that is needed to send a message ahead for its next occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,22 +31,8 @@ impl Store {
         after: Option<Place>,
         limit: i32,
     ) -> Result<(Vec<CronDueEntry>, Option<Place>)> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(table::DUE_INDEX)
-            .key_condition_expression("dup = :partition AND dus <= :until")
-            .expression_attribute_values(":partition", s(keys::cron_pk(shard)))
-            .expression_attribute_values(":until", n(until_ms))
-            .set_exclusive_start_key(after.map(|Place(key)| key))
-            .limit(limit)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let next = answer.last_evaluated_key.map(Place);
-        let entries = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
+        let (items, next) = self.due_page(keys::cron_pk(shard), until_ms, after, limit).await?;
+        let entries = items.into_iter().filter_map(|mut item| {
             let next_run_at = get_n(&item, "dus")?;
             let name = take_s(&mut item, "sk")?;
             let message = JobRef {

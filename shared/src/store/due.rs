@@ -20,9 +20,16 @@ pub struct DueEntry {
 pub struct DuePage {
     /// Jobs, earliest first.
     pub jobs: Vec<DueEntry>,
-    /// Batches that somebody must look after, and when, ms since the Unix epoch.
+    /// Where the next page starts, if there may be one.
+    pub next: Option<Place>,
+}
+
+/// A page of the batches and workflows that a tick may have to finish.
+#[derive(Debug)]
+pub struct UnfinishedPage {
+    /// Batches, and when a tick finishes them, ms since the Unix epoch; earliest first.
     pub batches: Vec<(JobId, i64)>,
-    /// Workflows that somebody must look after, and when, ms since the Unix epoch.
+    /// Workflows, and when a tick goes on with them, ms since the Unix epoch; earliest first.
     pub workflows: Vec<(JobId, i64)>,
     /// Where the next page starts, if there may be one.
     pub next: Option<Place>,
@@ -39,18 +46,54 @@ impl Store {
         self.shards
     }
 
-    /// The first `limit` entries of one shard after `after` that are due at `until_ms` or before.
+    /// The first `limit` jobs of one shard after `after` that are due at `until_ms` or before.
     ///
     /// # Errors
     /// The AWS error.
     pub async fn due_before(&self, shard: u32, until_ms: i64, after: Option<Place>, limit: i32) -> Result<DuePage> {
+        let (items, next) = self.due_page(keys::due(shard), until_ms, after, limit).await?;
+        let jobs = items.into_iter().filter_map(|mut item| entry(take_s(&mut item, "pk")?, item)).collect();
+        Ok(DuePage { jobs, next })
+    }
+
+    /// The first `limit` batches and workflows of one shard after `after` whose time has come at `until_ms`.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn unfinished_before(
+        &self,
+        shard: u32,
+        until_ms: i64,
+        after: Option<Place>,
+        limit: i32,
+    ) -> Result<UnfinishedPage> {
+        let (items, next) = self.due_page(keys::unfinished(shard), until_ms, after, limit).await?;
+        let (mut batches, mut workflows) = (Vec::new(), Vec::new());
+        for mut item in items {
+            let (Some(pk), Some(due)) = (take_s(&mut item, "pk"), get_n(&item, "dus")) else { continue };
+            match keys::batch_of_pk(&pk) {
+                Some(batch) => batches.push((batch, due)),
+                None => workflows.extend(keys::workflow_of_pk(&pk).map(|workflow| (workflow, due))),
+            }
+        }
+        Ok(UnfinishedPage { batches, workflows, next })
+    }
+
+    /// What is due in one partition of the due index, earliest first.
+    pub(super) async fn due_page(
+        &self,
+        partition: String,
+        until_ms: i64,
+        after: Option<Place>,
+        limit: i32,
+    ) -> Result<(Vec<Item>, Option<Place>)> {
         let answer = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(table::DUE_INDEX)
             .key_condition_expression("dup = :partition AND dus <= :until")
-            .expression_attribute_values(":partition", s(keys::due(shard)))
+            .expression_attribute_values(":partition", s(partition))
             .expression_attribute_values(":until", n(until_ms))
             .set_exclusive_start_key(after.map(|Place(key)| key))
             .limit(limit)
@@ -58,18 +101,7 @@ impl Store {
             .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let next = answer.last_evaluated_key.map(Place);
-        let (mut jobs, mut batches, mut workflows) = (Vec::new(), Vec::new(), Vec::new());
-        for mut item in answer.items.unwrap_or_default() {
-            let Some(pk) = take_s(&mut item, "pk") else { continue };
-            let due = get_n(&item, "dus");
-            match (keys::batch_of_pk(&pk), keys::workflow_of_pk(&pk)) {
-                (Some(batch), _) => batches.extend(due.map(|due| (batch, due))),
-                (_, Some(workflow)) => workflows.extend(due.map(|due| (workflow, due))),
-                _ => jobs.extend(entry(item, &pk)),
-            }
-        }
-        Ok(DuePage { jobs, batches, workflows, next })
+        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.map(Place)))
     }
 
     /// Takes a job out of the due index once its message is sent; a job that has moved on is left as it is.
@@ -94,10 +126,10 @@ impl Store {
     }
 }
 
-fn entry(mut item: Item, pk: &str) -> Option<DueEntry> {
+fn entry(pk: String, mut item: Item) -> Option<DueEntry> {
     let due_at = get_n(&item, "dus")?;
     let job = JobRef {
-        id: keys::job_of_pk(pk)?,
+        id: keys::job_of_pk(&pk)?,
         job_type: take_s(&mut item, "ty")?,
         queue: take_s(&mut item, "q")?,
         priority: get_n(&item, "p").unwrap_or(0),

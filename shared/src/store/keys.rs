@@ -63,10 +63,10 @@ pub fn job_of_pk(pk: &str) -> Option<JobId> {
     JobId::parse(pk.strip_prefix(JOB_PREFIX)?)
 }
 
-/// One shard of a queue's counters.
+/// One shard of a queue's counters: a partition of its own, for one takes 1,000 writes a second.
 #[must_use]
 pub fn counter(queue: &str, shard: u32) -> Key {
-    key(format!("{QUEUE_PREFIX}{queue}"), format!("C#{shard}"))
+    key(format!("COUNTER#{queue}#{shard}"), "C")
 }
 
 /// A batch.
@@ -129,13 +129,7 @@ pub fn unique_of_pk(pk: &str) -> Option<UniqueKey> {
     UniqueKey::from_hex(pk.strip_prefix(UNIQUE_PREFIX)?)
 }
 
-/// Partition of a queue's own items.
-#[must_use]
-pub fn queue_pk(name: &str) -> String {
-    format!("{QUEUE_PREFIX}{name}")
-}
-
-/// Whether an item of [`queue_pk`] is the queue's state.
+/// Whether an item is a queue's state.
 #[must_use]
 pub fn is_queue_state(item: &Key) -> bool {
     item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == QUEUE_SK)
@@ -213,6 +207,14 @@ pub fn shard(id: &JobId, shards: u32) -> u32 {
     fnv(id.as_str()) % shards.max(1)
 }
 
+/// The shard of the due index, of `shards`, that a job belongs to. Half of the shards are a queue's, so that the schedules of
+/// no queue hold up more than half of the index, and its jobs are spread over those by their ids.
+#[must_use]
+pub fn due_shard(queue: &str, id: &JobId, shards: u32) -> u32 {
+    let shards = shards.max(1);
+    (fnv(queue) % shards + shard(id, shards.div_ceil(2))) % shards
+}
+
 /// FNV-1a.
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
@@ -222,6 +224,12 @@ fn fnv(text: &str) -> u32 {
 #[must_use]
 pub fn due(shard: u32) -> String {
     format!("DUE#{shard}")
+}
+
+/// Partition of one shard of the batches and workflows in the due index: not among the jobs, whose number tenants choose.
+#[must_use]
+pub fn unfinished(shard: u32) -> String {
+    format!("UNFINISHED#{shard}")
 }
 
 /// Partition of the dead-letter index over all queues.
@@ -274,6 +282,33 @@ mod tests {
         assert!(dead_sort(999, &id) < dead_sort(1_000, &id) && dead_sort(9, &id) < dead_sort(1_700_000_000_000, &id));
         assert_eq!(of_dead_sort(&dead_sort(1_700_000_000_000, &id)), Some((1_700_000_000_000, id)));
         assert_eq!(of_dead_sort("x"), None);
+    }
+
+    #[test]
+    fn a_queue_has_half_of_the_due_index_and_uses_it_evenly() {
+        let ids = Ids::new();
+        for (shards, half) in [(1, 1), (2, 1), (3, 2), (4, 2), (32, 16)] {
+            let mut of_all = std::collections::BTreeSet::new();
+            for queue in 0..200 {
+                let mut counts = HashMap::new();
+                for _ in 0..64 * half {
+                    let id = ids.job_id(1_700_000_000_000);
+                    *counts.entry(due_shard(&format!("tenant-{queue}"), &id, shards)).or_insert(0_usize) += 1;
+                }
+                assert_eq!(counts.len(), half, "{shards}: {counts:?}");
+                assert!(counts.values().all(|count| (24..136).contains(count)), "{shards}: {counts:?}");
+                of_all.extend(counts.into_keys());
+            }
+            assert_eq!(of_all.len(), shards as usize);
+        }
+    }
+
+    #[test]
+    fn no_two_shards_of_a_counter_share_a_partition() {
+        let partitions: std::collections::BTreeSet<_> =
+            (0..8).map(|shard| counter("q", shard)["pk"].as_s().unwrap().clone()).collect();
+        assert_eq!(partitions.len(), 8);
+        assert!(!partitions.contains(queue_state("q")["pk"].as_s().unwrap()));
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod queue_state;
 mod queue_tier;
 pub mod table;
 mod transact;
+mod unconditional;
 mod unique;
 mod update;
 mod worker;
@@ -55,13 +56,14 @@ pub use cron_fire::{Fired, Firing};
 pub use cron_list::CronList;
 pub use cron_replace::CronUpdated;
 pub use dead_letter::DeadLetterPosition;
-pub use due::{DueEntry, DuePage, Place};
+pub use due::{DueEntry, DuePage, Place, UnfinishedPage};
 pub use idempotency::{Begun, Record, Ticket};
 pub use job_claim::ClaimRequest;
 pub use job_delete::Deleted;
 pub use job_put::Put;
 pub use limit_item::LimitWritten;
 pub use queue::QueueEntry;
+pub use unconditional::NewPut;
 pub use unique::{JobWrite, Locked, Take};
 pub use update::Updated;
 pub use worker::WorkerBeat;
@@ -83,6 +85,8 @@ pub struct Store {
     table: String,
     retention: Retention,
     shards: u32,
+    /// Tries of one call.
+    attempts: u32,
     listing: bool,
     fifo: bool,
 }
@@ -96,6 +100,7 @@ impl Store {
             table: settings.table.clone(),
             retention: settings.retention,
             shards: settings.index_shards,
+            attempts: settings.aws_max_attempts,
             listing: settings.listing_index,
             fifo: settings.fifo,
         }

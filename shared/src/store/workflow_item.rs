@@ -51,7 +51,7 @@ impl Store {
         }
         let shard = keys::shard(&workflow.id, self.shards);
         if let Some(at) = workflow.due_at {
-            put("dup", s(keys::due(shard)));
+            put("dup", s(keys::unfinished(shard)));
             put("dus", n(at));
         }
         if let Some(parent) = &workflow.parent {

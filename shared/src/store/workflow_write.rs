@@ -151,7 +151,7 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub async fn watch_workflow(&self, id: &JobId, due_at: i64, now_ms: i64) -> Result<()> {
-        let partition = keys::due(keys::shard(id, self.shards));
+        let partition = keys::unfinished(keys::shard(id, self.shards));
         self.update_workflow(
             id,
             "SET dup = :partition, dus = :due, v = v + :one",

@@ -18,6 +18,7 @@ mod settle;
 pub use body::{CronTime, JobRef};
 pub use depth::Depth;
 pub use group::{MAX_GROUP_CHARS, is_group};
+pub use hide_batch::Hidden;
 pub use line::{Line, Role};
 pub use receive::Received;
 

@@ -28,7 +28,6 @@ async fn nothing_is_left(stack: &TestStack, before: &BTreeSet<JobId>) {
     assert_eq!(stack.fetch("w", 10).await.len(), 0);
     for shard in 0..stack.engine.store().due_shards() {
         let page = stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap();
-        // The mark of a batch that was called off stays until a tick has looked again.
         assert!(page.jobs.is_empty(), "{page:?}");
     }
 }
@@ -223,7 +222,9 @@ async fn dies(fault: Fault) {
         stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
         for shard in 0..stack.engine.store().due_shards() {
             let page = stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap();
-            assert!(page.jobs.is_empty() && page.batches.is_empty(), "{fault:?} at call {at}: {page:?}");
+            assert!(page.jobs.is_empty(), "{fault:?} at call {at}: {page:?}");
+            let page = stack.engine.store().unfinished_before(shard, i64::MAX / 2, None, 10).await.unwrap();
+            assert!(page.batches.is_empty(), "{fault:?} at call {at}: {page:?}");
         }
         if !died {
             assert!(answer.is_ok());
@@ -266,4 +267,76 @@ async fn a_unique_job_of_a_batch_under_way_makes_others_wait() {
     stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
     assert!(!stack.engine.enqueue(fields(&unique)).await.unwrap().deduplicated);
     stack.stop().await;
+}
+
+/// A try of a write that arrives long after another one has succeeded.
+#[tokio::test]
+async fn a_write_of_a_batch_that_arrives_late_resets_no_job() {
+    for attempts in [1, 3] {
+        let stack = TestStack::start().await;
+        for at in 0.. {
+            let before = ids(&stack).await;
+            let (engine, wire) = stack.instance(attempts).await;
+            wire.disturb(Plan { at, fault: Fault::Late, then: Then::Continue });
+            let jobs: Vec<_> = (0..30).map(|_| job(json!({}))).collect();
+            let made = engine.enqueue_batch(fields(&json!({"jobs": jobs}))).await;
+            wire.calm();
+            let hit = wire.disturbed_calls() > at;
+            let mut made: BTreeSet<JobId> = match made {
+                Ok(made) => made.into_iter().map(|made| made.job.id).collect(),
+                Err(error) => {
+                    crate::crash::harness::failed_well(&error);
+                    BTreeSet::new()
+                }
+            };
+            // Half of the jobs are done, and the others run, when it arrives.
+            stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
+            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            let mut states = Vec::new();
+            while let jobs = stack.fetch("w", 100).await
+                && !jobs.is_empty()
+            {
+                for (i, job) in jobs.iter().enumerate() {
+                    if i % 2 == 0 {
+                        stack.ack(&job.id).await.unwrap();
+                    }
+                    states.push((job.id.clone(), stack.get(&job.id).await.state));
+                }
+            }
+            assert_eq!(wire.deliver().await, usize::from(hit), "call {at}");
+            // One whose commit was not answered may be there nevertheless.
+            let found: BTreeSet<_> = states.iter().map(|(id, _)| id.clone()).collect();
+            if made.is_empty() {
+                made.clone_from(&found);
+            }
+            assert!(made == found && (found.len() == 30 || found.is_empty()), "call {at}: {} found", found.len());
+            let check = async |when: &str| {
+                for (id, state) in &states {
+                    let job = stack.get(id).await;
+                    assert_eq!((job.state, job.attempt), (*state, 1), "call {at}, {when}");
+                }
+            };
+            check("when it arrives").await;
+            stack.clock.advance_ms(20_000);
+            assert_eq!(stack.fetch("again", 100).await.len(), 0, "call {at}");
+            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            check("after a tick").await;
+            for (id, state) in &states {
+                if *state == State::Active {
+                    stack.ack(id).await.unwrap();
+                }
+            }
+            stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
+            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.clock.advance_ms(u64::try_from(ABORTED_MS).unwrap());
+            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            assert_eq!(stack.fetch("late", 100).await.len(), 0, "call {at}");
+            let left: BTreeSet<_> = ids(&stack).await.difference(&before).cloned().collect();
+            assert_eq!(left, found, "call {at}: what was written late is dropped");
+            if !hit {
+                break;
+            }
+        }
+        stack.stop().await;
+    }
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod bulk;
+mod calls;
 mod crash;
 mod crashes;
 mod crashes_fifo;

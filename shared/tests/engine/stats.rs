@@ -125,3 +125,25 @@ async fn many_ends_at_once_are_all_counted() {
     }
     assert_eq!(stack.engine.queue_stats("default").await.unwrap().ended.completed, 200);
 }
+
+#[tokio::test]
+async fn jobs_that_the_clock_has_discarded_count_before_anybody_writes_it_down() {
+    let stack = stack(100).await;
+    stack.enqueue(json!({"retry": {"max_attempts": 1}})).await;
+    stack.enqueue(json!({"scheduled_at": "+PT1H"})).await;
+    assert_eq!(stack.fetch("w", 1).await.len(), 1);
+    let ended = async || {
+        let stats = stack.engine.queue_stats("default").await.unwrap();
+        let live = stats.live.available + stats.live.active + stats.live.scheduled;
+        assert_eq!((live + stats.ended.discarded, stats.live.exact), (2, true));
+        stats.ended.discarded
+    };
+    assert_eq!(ended().await, 0);
+    // The last lease lapses, and no worker asks.
+    stack.clock.advance_ms(31_000);
+    assert_eq!(ended().await, 1);
+    // A fetch writes it down: it counts once.
+    assert!(stack.fetch("w", 1).await.is_empty());
+    assert_eq!(ended().await, 1);
+    stack.stop().await;
+}

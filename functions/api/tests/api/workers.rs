@@ -3,6 +3,8 @@
 
 use crate::support;
 
+use ojs_api::auth::ApiKeys;
+use ojs_wire::{Fault, Plan, Then};
 use serde_json::{Value, json};
 use support::*;
 
@@ -590,5 +592,30 @@ async fn an_execution_timeout_fails_the_attempt() {
     app.advance(60_000);
     app.nothing_to_fetch().await;
     assert_eq!(app.stack.aws.sqs.message_count(), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_names_the_jobs_that_aws_throttled() {
+    let app = App::start().await;
+    let (a, b) = (app.enqueue(json!({})).await, app.enqueue(json!({})).await);
+    app.done(FETCH, json!({"queues": ["default"], "count": 2, "worker_id": "w"})).await;
+    let mut failed = Vec::new();
+    for at in 0..3 {
+        let (engine, wire) = app.stack.instance(1).await;
+        let http = app.stack.http_on(&engine, ApiKeys::open());
+        wire.disturb(Plan { at, fault: Fault::Throttled, then: Then::Continue });
+        let answer = http.call("POST", HEARTBEAT, Some(json!({"worker_id": "w", "active_jobs": [a, b]}))).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let Some(named) = answer.body["jobs_failed"].as_array() else {
+            assert_eq!(answer.body["jobs_extended"], json!([a, b]));
+            continue;
+        };
+        assert_eq!((named.len(), &named[0]["code"], &named[0]["retryable"]), (1, &json!("rate_limited"), &json!(true)));
+        assert_eq!(answer.body["jobs_extended"].as_array().unwrap().len(), 1);
+        failed.push(named[0]["job_id"].as_str().unwrap().to_owned());
+    }
+    failed.sort_unstable();
+    assert_eq!(failed, [a, b]);
     app.stop().await;
 }

@@ -165,7 +165,8 @@ impl Scenario<'_> {
         for shard in 0..store.due_shards() {
             let page = store.due_before(shard, i64::MAX / 2, None, 1).await.unwrap();
             due.extend(page.jobs.into_iter().map(|entry| entry.due_at));
-            // A batch or workflow is looked after when its time has come, and not before.
+            // A tick finishes a batch or workflow when its time has come, and not before.
+            let page = store.unfinished_before(shard, i64::MAX / 2, None, 1).await.unwrap();
             due.extend(page.batches.into_iter().chain(page.workflows).map(|(_, due_at)| due_at + LOOKAHEAD_MS));
         }
         due.into_iter().min()
