@@ -1,10 +1,12 @@
 //! What is counted. Each operation sets up what it needs, unseen, and then runs once before the meter.
 
+use std::time::Duration;
+
 use ojs_core::Ids;
 use ojs_core::engine::{Ack, DeadLetterQuery, EventQuery, Heartbeat, Nack, Override, TickBudget};
 use ojs_core::job::Job;
 use ojs_core::json::Fields;
-use ojs_core::transport::Line;
+use ojs_core::transport::{Hidden, Line};
 use serde_json::json;
 
 use super::meter::Meter;
@@ -14,6 +16,8 @@ use crate::lab::{WORKER, ack, fetch, holder, nack, token};
 
 /// Jobs in a batch of `*_ten` and in a page of dead letters.
 const TEN: usize = 10;
+/// Jobs that run for long beside a fetch.
+const LONG_RUNNING: usize = 50;
 /// Jobs in the feed.
 const TWENTY: usize = 20;
 /// Jobs that a tick finds due.
@@ -45,6 +49,7 @@ operations! {
     FetchOne => "fetch_one",
     FetchTen => "fetch_ten",
     FetchEmpty => "fetch_empty",
+    FetchBesideLongRunning => "fetch_beside_long_running",
     Ack => "ack",
     AckWithToken => "ack_with_token",
     NackRetry => "nack_retry",
@@ -104,6 +109,7 @@ impl Operation {
         matches!(
             self,
             Self::FetchTen
+                | Self::FetchBesideLongRunning
                 | Self::HeartbeatTen
                 | Self::HeartbeatTenTotal
                 | Self::Promote
@@ -129,6 +135,7 @@ impl Operation {
             Self::FetchOne => self.fetch(meter, 1).await,
             Self::FetchTen => self.fetch(meter, TEN).await,
             Self::FetchEmpty => self.fetch_empty(meter).await,
+            Self::FetchBesideLongRunning => self.fetch_beside_long_running(meter).await,
             Self::Ack | Self::AckWithToken => self.ack(meter).await,
             // Long enough that the retry does not meet the next repetition's fetch.
             Self::NackRetry => self.nack(meter, json!({"initial_interval": "PT1M"})).await,
@@ -217,6 +224,30 @@ impl Operation {
         }
         let (jobs, tally) = meter.count(meter.lab.engine.fetch(fetch(&queue, 1))).await?;
         expect(jobs.is_empty(), "the queue is empty")?;
+        Ok(tally)
+    }
+
+    /// A job behind the messages of others that have run for more than a minute without a heartbeat: their messages have
+    /// come back.
+    async fn fetch_beside_long_running(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let engine = &meter.lab.engine;
+        let line = Line::jobs(&queue);
+        for _ in 0..LONG_RUNNING / TEN {
+            for _ in 0..TEN {
+                meter.lab.enqueue(&queue, &json!({})).await?;
+            }
+            let running = engine.fetch(fetch(&queue, TEN)).await?;
+            expect(running.len() == TEN, "the fetch answers all jobs")?;
+            let receipts = running.iter().filter_map(|job| job.lease.as_ref()?.receipt.as_ref());
+            let back: Vec<_> =
+                receipts.map(|receipt| Hidden { line: &line, receipt: &receipt.handle, hidden_s: 1 }).collect();
+            engine.transport().hide_all(&back).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        let behind = meter.lab.enqueue(&queue, &json!({})).await?;
+        let (jobs, tally) = meter.count(engine.fetch(fetch(&queue, 1))).await?;
+        expect(jobs.len() == 1 && jobs[0].id == behind.id, "the fetch answers the job behind the others")?;
         Ok(tally)
     }
 

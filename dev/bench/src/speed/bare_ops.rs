@@ -170,8 +170,8 @@ impl Bare {
     async fn count(&self, queue: &str) -> Outcome<()> {
         // One of eight shards, as the engine has it.
         let counter = Item::from([
-            ("pk".to_owned(), s(format!("QUEUE#{queue}"))),
-            ("sk".to_owned(), s(format!("C#{}", SystemClock.now_ms() % 8))),
+            ("pk".to_owned(), s(format!("COUNTER#{queue}#{}", SystemClock.now_ms() % 8))),
+            ("sk".to_owned(), s("C")),
         ]);
         self.clients
             .dynamodb
