@@ -117,7 +117,7 @@ impl Store {
         // A pending job, which is due at no time, is in the index for its expiry.
         let due = job.due_at.or(job.expires_at.as_ref().map(|at| at.at_ms));
         if let Some(due) = due.filter(|_| job.in_due_index) {
-            put("dup", Some(s(keys::due(keys::due_shard(&job.queue, &job.id, self.shards)))));
+            put("dup", Some(s(keys::due(shard))));
             put("dus", Some(n(due)));
         }
         if let Some(at) = job.discarded_at.filter(|_| job.dead_letter) {

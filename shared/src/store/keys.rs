@@ -207,14 +207,6 @@ pub fn shard(id: &JobId, shards: u32) -> u32 {
     fnv(id.as_str()) % shards.max(1)
 }
 
-/// The shard of the due index, of `shards`, that a job belongs to. Half of the shards are a queue's, so that the schedules of
-/// no queue hold up more than half of the index, and its jobs are spread over those by their ids.
-#[must_use]
-pub fn due_shard(queue: &str, id: &JobId, shards: u32) -> u32 {
-    let shards = shards.max(1);
-    (fnv(queue) % shards + shard(id, shards.div_ceil(2))) % shards
-}
-
 /// FNV-1a.
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
@@ -282,25 +274,6 @@ mod tests {
         assert!(dead_sort(999, &id) < dead_sort(1_000, &id) && dead_sort(9, &id) < dead_sort(1_700_000_000_000, &id));
         assert_eq!(of_dead_sort(&dead_sort(1_700_000_000_000, &id)), Some((1_700_000_000_000, id)));
         assert_eq!(of_dead_sort("x"), None);
-    }
-
-    #[test]
-    fn a_queue_has_half_of_the_due_index_and_uses_it_evenly() {
-        let ids = Ids::new();
-        for (shards, half) in [(1, 1), (2, 1), (3, 2), (4, 2), (32, 16)] {
-            let mut of_all = std::collections::BTreeSet::new();
-            for queue in 0..200 {
-                let mut counts = HashMap::new();
-                for _ in 0..64 * half {
-                    let id = ids.job_id(1_700_000_000_000);
-                    *counts.entry(due_shard(&format!("tenant-{queue}"), &id, shards)).or_insert(0_usize) += 1;
-                }
-                assert_eq!(counts.len(), half, "{shards}: {counts:?}");
-                assert!(counts.values().all(|count| (24..136).contains(count)), "{shards}: {counts:?}");
-                of_all.extend(counts.into_keys());
-            }
-            assert_eq!(of_all.len(), shards as usize);
-        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ async fn after_an_outage_of_days_the_oldest_go_first_and_no_more_than_the_budget
             let oldest_left = left.first().map_or(i64::MAX, |entry| entry.due_at);
             for (_, id) in &ids {
                 let job = store.get_job(id).await.unwrap().unwrap();
-                let here = ojs_core::store::keys::due_shard("default", id, store.due_shards()) == shard;
+                let here = ojs_core::store::keys::shard(id, store.due_shards()) == shard;
                 assert!(!here || job.in_due_index || job.scheduled_at.unwrap().at_ms <= oldest_left);
             }
         }
