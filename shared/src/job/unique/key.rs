@@ -1,12 +1,14 @@
 //! The fingerprint that duplicates share (unique jobs section 4).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Number, Value};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use super::UniquePolicy;
+use super::{UniquePolicy, number};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -15,8 +17,8 @@ use crate::json::Json;
 pub struct UniqueKey([u8; 32]);
 
 impl UniqueKey {
-    /// The key of a job under `policy`: RFC 8785 of an object of the dimensions, its strings in NFC. Integers that a double
-    /// cannot hold keep their digits, so that large ids stay apart.
+    /// The key of a job under `policy`: RFC 8785 of an object of the dimensions, its strings in NFC. Numbers that a double
+    /// would round keep their digits, so that large ids and long decimals stay apart.
     ///
     /// # Errors
     /// `invalid_request` when the policy names members that args or meta do not have.
@@ -42,11 +44,10 @@ impl UniqueKey {
             dimensions.insert("args".to_owned(), args);
         }
         if let Some(keys) = &policy.meta_keys {
-            let meta = meta.map(value_of).transpose()?;
+            let meta = meta.map(|meta| value_of(meta)).transpose()?;
             dimensions.insert("meta".to_owned(), pick(&format!("{field}.meta_keys"), "meta", meta.as_ref(), keys)?);
         }
-        let canonical =
-            serde_json_canonicalizer::to_vec(&normalized(Value::Object(dimensions))).map_err(Error::internal)?;
+        let canonical = serde_json_canonicalizer::to_vec(&Value::Object(dimensions)).map_err(Error::internal)?;
         Ok(Self(Sha256::digest(canonical).into()))
     }
 
@@ -84,43 +85,41 @@ impl fmt::Debug for UniqueKey {
     }
 }
 
-fn value_of(json: &Json) -> Result<Value> {
-    serde_json::from_str(json.get()).map_err(Error::internal)
+/// A client's JSON in normal form: strings and names in NFC, numbers by their exact value.
+fn value_of(json: &RawValue) -> Result<Value> {
+    let text = json.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'"') => Value::String(nfc(&serde_json::from_str::<String>(text).map_err(Error::internal)?)),
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(Error::internal)?;
+            Value::Array(items.into_iter().map(value_of).collect::<Result<_>>()?)
+        }
+        Some(b'{') => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(Error::internal)?;
+            let members = members.into_iter().map(|(name, value)| Ok((nfc(&name), value_of(value)?)));
+            Value::Object(members.collect::<Result<_>>()?)
+        }
+        Some(b'-' | b'0'..=b'9') => number::canonical(text),
+        _ => serde_json::from_str(text).map_err(Error::internal)?,
+    })
+}
+
+fn nfc(text: &str) -> String {
+    text.nfc().collect()
 }
 
 fn pick(field: &str, of: &str, value: Option<&Value>, keys: &[String]) -> Result<Value> {
     let members = keys.iter().map(|key| {
-        let member = value.and_then(|value| value.as_object()?.get(key)).cloned();
+        let name = nfc(key);
+        let member = value.and_then(|value| value.as_object()?.get(&name)).cloned();
         let place = if of == "args" { "the object that args begin with" } else { of };
         // What a client sends is not repeated at any length.
         let shown: String = key.chars().take(64).collect();
         member
-            .map(|member| (key.clone(), member))
+            .map(|member| (name, member))
             .ok_or_else(|| Error::field(field, format_args!("names '{shown}', which {place} does not have")))
     });
     Ok(Value::Object(members.collect::<Result<Map<_, _>>>()?))
-}
-
-/// Integers up to here are exact as the doubles of RFC 8785.
-const MAX_EXACT: u64 = 1 << 53;
-/// Marks the digits of larger ones: not in NFC, so no text of a client's looks like it.
-const LARGE_INTEGER: &str = "e\u{301}";
-
-/// All strings and names in NFC; integers that a double would round, as text.
-fn normalized(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.nfc().collect()),
-        Value::Array(items) => Value::Array(items.into_iter().map(normalized).collect()),
-        Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(name, value)| (name.nfc().collect(), normalized(value))).collect())
-        }
-        Value::Number(number) if is_large(&number) => Value::String(format!("{LARGE_INTEGER}{number}")),
-        other => other,
-    }
-}
-
-fn is_large(number: &Number) -> bool {
-    number.as_i64().map(i64::unsigned_abs).or(number.as_u64()).is_some_and(|size| size > MAX_EXACT)
 }
 
 #[cfg(test)]
@@ -174,9 +173,11 @@ mod tests {
             ("[null]", "[]"),
             ("[9007199254740993]", "[9007199254740992]"),
             ("[18446744073709551615]", "[18446744073709551614]"),
+            ("[18446744073709551616]", "[18446744073709551617]"),
+            ("[0.1]", "[0.10000000000000001]"),
             ("[-9007199254740993]", "[-9007199254740994]"),
             ("[9007199254740993]", r#"["9007199254740993"]"#),
-            ("[9007199254740993]", r#"["e\u03019007199254740993"]"#),
+            ("[9007199254740993]", r#"["e\u03019007199254740993e16"]"#),
             (r#"["a"]"#, r#"["A"]"#),
         ] {
             assert!(!same(a, b), "{a} {b}");

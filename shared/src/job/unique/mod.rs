@@ -2,6 +2,7 @@
 
 mod conflict;
 mod key;
+mod number;
 mod policy;
 
 pub use conflict::{Conflict, Lock, conflict};
