@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::ids::{Ids, JobId};
-use crate::job::{CronOrigin, Job, MAX_META_BYTES, format_ms, parse_enqueue};
+use crate::job::{CronOrigin, Job, MAX_META_BYTES, State, format_ms, parse_enqueue};
 use crate::json::{Fields, Json, raw};
 
 /// Largest template, bytes of JSON: it is written twice at each occurrence.
@@ -61,6 +61,7 @@ impl Template {
             let field = format!("{prefix}options.unique");
             return Err(Error::field(&field, "has no place here: 'overlap_policy' says what happens while a job runs"));
         }
+        can_run(&job, now_ms).map_err(|error| within(prefix, error))?;
         template.job_type = job.job_type;
         // Said where it will be looked for, wherever it was said: what is shown can be sent back.
         let mut options = match members.get("options") {
@@ -121,6 +122,22 @@ impl Template {
 
 fn to_text(members: &BTreeMap<String, Json>) -> Result<Json> {
     serde_json::value::to_raw_value(members).map_err(Error::internal)
+}
+
+/// Refuses what would keep every job of the template from running at its occurrence.
+fn can_run(job: &Job, now_ms: i64) -> Result<()> {
+    if job.state == State::Pending {
+        return Err(Error::field("options.pending", "has no place here: no client could activate the jobs in time"));
+    }
+    if job.scheduled_at.as_ref().is_some_and(|at| at.text.is_some()) {
+        let expected = "must be a duration such as '+PT5M', counted from each occurrence";
+        return Err(Error::field("options.scheduled_at", expected));
+    }
+    if job.expires_at.as_ref().is_some_and(|at| at.text.is_some() && at.at_ms <= now_ms) {
+        let expected = "has passed, so every job would expire at once; use a duration such as '+PT1H'";
+        return Err(Error::field("options.expires_at", expected));
+    }
+    Ok(())
 }
 
 /// Fails where the flat names say something else than the template: whoever sends back what was shown, with one of them

@@ -1,9 +1,14 @@
+use super::enqueue_unique::rest;
 use super::fire::Fire;
-use super::{Engine, MAX_RACES, cron_raced};
+use super::{Engine, cron_raced};
 use crate::cron::{Cron, Definition, Registration, Schedule, Skip, SkipReason};
 use crate::error::Result;
 use crate::json::Fields;
 use crate::store::CronUpdated;
+
+/// How often a registration is tried anew when others of the same name are faster. Of those that race one succeeds at
+/// each try, so this many may register at once.
+const MAX_TRIES: u32 = 100;
 
 /// The answer to a registration.
 #[derive(Debug, Clone)]
@@ -26,7 +31,7 @@ impl Engine {
     /// As [`Registration::parse`]; the AWS error, after which a repetition does no harm.
     pub async fn register_cron(&self, request: Fields) -> Result<CronRegistered> {
         let (registration, schedule) = Registration::parse(request, self.now_ms(), &self.ids)?;
-        for _ in 0..MAX_RACES {
+        for tries in 1..=MAX_TRIES {
             let stored = self.store.get_cron(registration.name()).await?;
             let now = self.now_ms();
             let mut cron = match &stored {
@@ -68,7 +73,7 @@ impl Engine {
                     self.send_after(ahead).await;
                     return Ok(CronRegistered { cron: *cron, created });
                 }
-                CronUpdated::Refused(_) | CronUpdated::Missing => {}
+                CronUpdated::Refused(_) | CronUpdated::Missing => rest(tries.min(5)).await,
             }
         }
         Err(cron_raced(registration.name()))

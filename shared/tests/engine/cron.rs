@@ -886,3 +886,28 @@ async fn events_of_skipped_occurrences_come_when_they_are_found_out() {
     assert!(reasons.contains(&Some(json!("missed"))), "{missed:?}");
     stack.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_of_one_name_that_race_are_all_answered_and_one_of_them_stays() {
+    let stack = TestStack::start().await;
+    let mut engines = Vec::new();
+    for _ in 0..4 {
+        engines.push(stack.instance(3).await.0);
+    }
+    let racers: Vec<_> = (0..24)
+        .map(|at| {
+            let engine = std::sync::Arc::clone(&engines[at % 4]);
+            let request = json!({"name": "one", "expression": "0 0 * * *", "type": format!("type.r{at}")});
+            tokio::spawn(async move { engine.register_cron(fields(&request)).await })
+        })
+        .collect();
+    let mut types = Vec::new();
+    for racer in racers {
+        types.push(racer.await.unwrap().unwrap().cron.definition.template.job_type);
+    }
+    assert!(types.contains(&cron(&stack, "one").await.definition.template.job_type));
+    types.sort();
+    types.dedup();
+    assert_eq!(types.len(), 24, "each was answered with its own definition");
+    stack.stop().await;
+}
