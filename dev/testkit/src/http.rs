@@ -33,6 +33,12 @@ impl Http {
         Self(router)
     }
 
+    /// The router, to be served on a port.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.0.clone()
+    }
+
     /// Sends a request.
     ///
     /// # Panics

@@ -118,7 +118,8 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
     // A panic is a bug, but no reason to drop the connection without an answer.
     let answering =
         trace::scoped(context, api.telemetry.has_traces(), AssertUnwindSafe(next.run(request)).catch_unwind());
-    let (answered, met) = answering.instrument(span.clone()).await;
+    let answering = answering.instrument(span.clone());
+    let (answered, met) = if method.is_safe() { answering.await } else { to_its_end(answering).await };
     context::link(&span, &met);
     let mut response = answered.unwrap_or_else(|_| Problem(Error::internal("a handler panicked")).into_response());
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -146,6 +147,16 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
         _ => tracing::debug!(status = status.as_u16(), ms, "answered"),
     });
     response
+}
+
+/// Runs a request that may write to its end, even if the client closes the connection meanwhile: what follows from a write
+/// must not wait for the job's message to return.
+async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(answering).await {
+        Ok(answer) => answer,
+        // Panics are caught inside, and nothing aborts the task but the end of the process.
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
 }
 
 /// The request's span: what its log lines say, and more where there are traces.

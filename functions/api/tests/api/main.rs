@@ -8,6 +8,7 @@ mod bulk;
 mod corrected_rtr_014;
 mod cron;
 mod dead_letters;
+mod disconnects;
 mod events;
 mod headers;
 mod health;
