@@ -34,7 +34,6 @@ impl Http {
     }
 
     /// The router, to be served on a port.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.0.clone()
     }

@@ -47,7 +47,7 @@ impl Engine {
         match self.store.complete_job(&id, &holder, result.as_ref(), nonce, now).await? {
             Updated::Done(before) => {
                 let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.clone());
-                let event = Event::Ack { holder: Holder::default(), result };
+                let event = Event::Ack { holder, result };
                 // What the update did, for those who follow.
                 if let Ok(change) = step(&before, event, now) {
                     self.ended(&change.job, receipt.as_ref()).await;
@@ -71,7 +71,10 @@ impl Engine {
         let size = result.as_ref().map_or(0, |r| r.get().len());
         let change = match step(stored, Event::Ack { holder, result }, now) {
             Ok(change) => change,
-            Err(Refusal::Repeated) => return Ok(Acked { completed_at: stored.completed_at.unwrap_or(now) }),
+            Err(Refusal::Repeated) => {
+                self.finish_end(stored).await?;
+                return Ok(Acked { completed_at: stored.completed_at.unwrap_or(now) });
+            }
             Err(refusal) => return Err(refuse::conflict(stored, &refusal, "ack", "active", now)),
         };
         match self.replace(stored, &change.job).await? {

@@ -4,6 +4,7 @@
 use futures::future::join3;
 
 use super::Engine;
+use crate::error::Result;
 use crate::job::{Job, Receipt};
 use crate::observe::{metrics, trace};
 use crate::store::Outcome;
@@ -71,6 +72,22 @@ impl Engine {
             }
         };
         join3(delete, count, wake).await;
+    }
+
+    /// Finishes what the end of a job entails, for a request that repeats the one which ended it: the process that served the
+    /// first may have died in between, and the job's message returns only when the lease would have ended. All of it does
+    /// nothing where it is done. The end is not counted again.
+    ///
+    /// # Errors
+    /// The AWS error; the client may repeat its request once more.
+    pub(super) async fn finish_end(&self, ended: &Job) -> Result<()> {
+        self.release_slots(ended).await;
+        self.advance_workflow(ended).await?;
+        self.release(ended).await?;
+        match ended.successor.as_deref().and_then(JobRef::from_body) {
+            Some(successor) => self.send(&successor, 0).await,
+            None => Ok(()),
+        }
     }
 
     /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message

@@ -74,7 +74,10 @@ impl Engine {
         // On a FIFO queue there is only the old one.
         let waits = matches!(job.state, State::Retryable | State::Available) && !stored.in_due_index;
         if waits && !self.transport.is_fifo() {
+            self.release_slots(&job).await;
             self.announce(&job, now).await?;
+        } else if stored.state.is_terminal() {
+            self.finish_end(stored).await?;
         }
         Ok(job)
     }

@@ -7,6 +7,7 @@ use super::cron_origin::CronOrigin;
 use super::history::{JobError, MAX_HISTORY};
 use super::retry::{OnExhaustion, RetryPolicy};
 use super::state::State;
+use super::step::Holder;
 use super::time::format_ms;
 use super::unique::{UniqueKey, UniquePolicy};
 use crate::ids::JobId;
@@ -149,6 +150,8 @@ pub struct Job {
     /// Whether the due index, and not a message, will bring the job back: at `due_at`, or at its expiry.
     pub in_due_index: bool,
     pub attempt: u32,
+    /// How many attempts workers returned unfinished (nack with `requeue`): they do not count against `max_attempts`.
+    pub requeues: u32,
     pub started_at: Option<i64>,
     /// Present exactly while the state is active.
     pub lease: Option<Lease>,
@@ -194,6 +197,12 @@ impl Job {
     #[must_use]
     pub fn error(&self) -> Option<&JobError> {
         if self.state == State::Completed || self.errors.len() <= self.past_errors { None } else { self.errors.last() }
+    }
+
+    /// Attempts that count against `max_attempts`: all but those that workers returned unfinished.
+    #[must_use]
+    pub fn counted_attempts(&self) -> u32 {
+        self.attempt.saturating_sub(self.requeues)
     }
 
     /// When the job ended, ms since the Unix epoch; `None` for one that has not.
@@ -281,6 +290,14 @@ impl Job {
     pub(crate) fn end_lease(&mut self) {
         if let Some(lease) = self.lease.take() {
             self.ended_lease = Some(lease.token);
+        }
+    }
+
+    /// Remembers the ended lease's token only if the holder that acked named it: an ack without a token may be an earlier
+    /// worker's, and the token's owner must then be told that its result was not taken.
+    pub(crate) fn remember_ender(&mut self, holder: &Holder) {
+        if holder.token.is_none() {
+            self.ended_lease = None;
         }
     }
 

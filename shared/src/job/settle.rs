@@ -106,7 +106,7 @@ fn lapse(job: &mut Job, at_ms: i64) {
         truncated: false,
     };
     job.push_error(error);
-    if job.retry.is_exhausted(job.attempt) {
+    if job.retry.is_exhausted(job.counted_attempts()) {
         job.completed_at = Some(at_ms);
         let dead_letter = job.dead_letter_policy();
         job.discard(at_ms, dead_letter);

@@ -184,6 +184,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         lease: None,
         ended_lease: None,
         errors: Vec::new(),
+        requeues: 0,
         past_errors: 0,
         retry_delay_ms: None,
         result: None,

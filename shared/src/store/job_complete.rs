@@ -31,9 +31,11 @@ impl Store {
             set.push_str(", re = :result");
             update = update.expression_attribute_values(":result", s(result.get()));
         }
+        // The token of the ack that ended the job stays, to recognise that ack when it comes again. An ack without a token may
+        // be an earlier worker's: the lease's token did not end the job then.
+        let ended_lease = if holder.token.is_some() { "" } else { ", lt" };
         let update = update
-            // The token stays, to recognise this ack when it comes again.
-            .update_expression(format!("{set} REMOVE lw, lu, vd, xd, rh, rt"))
+            .update_expression(format!("{set} REMOVE lw, lu, vd, xd, rh, rt{ended_lease}"))
             .expression_attribute_names("#s", "s")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":completed", s("completed"))

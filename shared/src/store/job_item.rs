@@ -6,7 +6,7 @@
 //! | `ty` `q` `a` `m` | type, queue, args, meta | | `p` `tg` `sch` | priority, tags, schema |
 //! | `tm` `vt` | execution and visibility timeout, ms | | `rp` `un` `rl` `x` | retry, unique, rate limit, unknown fields |
 //! | `ca` `ea` `sa` | created, enqueued, started, ms | | `sc`/`sct` `ex`/`ext` | scheduled, expires, ms and text |
-//! | `du` | due, ms | | `n` | attempt |
+//! | `du` | due, ms | | `n` `rq` | attempt, how many of them were returned unfinished |
 //! | `lw` `lt` | worker and token of the lease | | `lu` `vd` `xd` | lease end, its length, execution deadline, ms |
 //! | `rh` `rt` | receipt handle, its queue's tier unless 0 | | `er` `pe` `rd` | errors, past errors, retry delay ms |
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
@@ -74,6 +74,7 @@ impl Store {
         put("ext", job.expires_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
         put("du", job.due_at.map(n));
         put("n", Some(n(job.attempt)));
+        put("rq", (job.requeues > 0).then(|| n(job.requeues)));
         put("sa", job.started_at.map(n));
         if let Some(lease) = &job.lease {
             put("lw", lease.worker.as_ref().map(s));
@@ -142,6 +143,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let created_at = number("ca").ok_or_else(|| broken("ca"))?;
     let revision = number("r").and_then(|r| u64::try_from(r).ok()).ok_or_else(|| broken("r"))?;
     let attempt = number("n").and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
+    let requeues = number("rq").and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     let nonce = item.get("nc").and_then(|v| v.as_n().ok()?.parse().ok());
     let numbers = [
         "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe",
@@ -223,6 +225,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         due_at: du,
         in_due_index,
         attempt,
+        requeues,
         started_at: sa,
         ended_lease: token.filter(|_| lease.is_none()),
         lease,

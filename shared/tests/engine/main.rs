@@ -22,6 +22,7 @@ mod pause;
 mod priority;
 mod promote;
 mod races;
+mod repeats;
 mod stats;
 mod time;
 mod unique;

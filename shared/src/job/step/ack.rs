@@ -11,5 +11,6 @@ pub(super) fn ack(mut job: Job, holder: &Holder, result: Option<Json>, now_ms: i
     job.completed_at = Some(now_ms);
     job.result = result;
     job.end_lease();
+    job.remember_ender(holder);
     Ok(job)
 }

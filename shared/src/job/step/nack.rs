@@ -26,13 +26,15 @@ pub(super) fn nack(mut job: Job, holder: &Holder, failure: Failure, now_ms: i64)
     Ok(job)
 }
 
-/// The worker gives the job back: available at once, whatever the policy says; the attempt stays counted.
+/// The worker returns the job unfinished: available at once, whatever the policy says. `attempt` keeps its number, so that
+/// leases stay apart, but does not count as a retry attempt (OJS worker protocol).
 pub(super) fn requeue(mut job: Job, holder: &Holder, failure: Option<Failure>, now_ms: i64) -> Result<Job, Refusal> {
     held(&job, holder).map_err(|refusal| not_repeated(refusal, &job, &[State::Available]))?;
     if let Some(failure) = failure {
         let error = entry(failure, job.attempt, now_ms);
         job.push_error(error);
     }
+    job.requeues = job.requeues.saturating_add(1);
     job.state = State::Available;
     job.enqueued_at = Some(now_ms);
     job.end_lease();

@@ -14,6 +14,7 @@ pub(super) fn retry_dead(job: Job, now_ms: i64) -> Result<Job, Refusal> {
 pub(super) fn again(mut job: Job, now_ms: i64) -> Job {
     job.state = State::Available;
     job.attempt = 0;
+    job.requeues = 0;
     job.enqueued_at = Some(now_ms);
     job.retried_at = Some(now_ms);
     job.started_at = None;

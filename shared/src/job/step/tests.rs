@@ -75,6 +75,47 @@ fn attempts_run_out() {
 }
 
 #[test]
+fn a_returned_attempt_does_not_count_against_the_limit() {
+    let mut job = claimed(r#"{"retry":{"max_attempts":3}}"#);
+    let mut now = NOW;
+    for attempt in 1..=3 {
+        assert_eq!(job.attempt, attempt);
+        job = step(&job, Event::Requeue { holder: Holder::default(), failure: None }, now).unwrap().job;
+        now += 1;
+        job = step(&job, Event::Claim(lease("again", &job, now)), now).unwrap().job;
+    }
+    let fail = |job: &Job, now| nack(job, r#"{"code":"x"}"#, now).unwrap();
+    for failure in 1..=3 {
+        job = fail(&job, now);
+        let wanted = if failure < 3 { State::Retryable } else { State::Discarded };
+        assert_eq!(job.state, wanted, "failure {failure} of attempt {}", job.attempt);
+        if let Some(due) = job.due_at {
+            now = due;
+            job = step(&job, Event::Claim(lease("next", &job, now)), now).unwrap().job;
+        }
+    }
+}
+
+#[test]
+fn a_lapse_after_a_returned_attempt_is_the_first_failure() {
+    let job = claimed(r#"{"retry":{"max_attempts":2}}"#);
+    let job = step(&job, Event::Requeue { holder: Holder::default(), failure: None }, NOW).unwrap().job;
+    let job = step(&job, Event::Claim(lease("u", &job, NOW)), NOW).unwrap().job;
+    assert_eq!(settle(&job, NOW + 30_000).state, State::Available);
+}
+
+#[test]
+fn a_token_that_did_not_end_the_job_is_refused() {
+    let first = claimed("{}");
+    let later = NOW + 31_000;
+    let second = step(&first, Event::Claim(lease("u", &first, later)), later).unwrap().job;
+    // The first worker names nothing and is late.
+    let done = step(&second, Event::Ack { holder: Holder::default(), result: None }, later + 1).unwrap().job;
+    let ack = Event::Ack { holder: token("u"), result: None };
+    assert_eq!(step(&done, ack, later + 2).unwrap_err(), Refusal::State(State::Completed));
+}
+
+#[test]
 fn a_stale_worker_is_told_the_current_attempt() {
     let first = claimed("{}");
     let later = NOW + 31_000;

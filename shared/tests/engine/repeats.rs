@@ -1,0 +1,89 @@
+//! A client that repeats a request whose server died finds everything done that the request entails, at once.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use ojs_core::engine::{Ack, Nack};
+use ojs_core::job::{Failure, Holder, Job};
+use ojs_core::json::raw;
+use ojs_testkit::{TestStack, fields};
+use ojs_wire::{Fault, Plan, Then};
+use serde_json::{Value, json};
+
+fn by_token(job: &Job) -> Holder {
+    Holder { worker: None, token: job.lease.as_ref().map(|lease| lease.token.clone()) }
+}
+
+fn ack(job: &Job) -> Ack {
+    Ack { id: job.id.clone(), holder: by_token(job), result: None }
+}
+
+fn final_failure(job: &Job) -> Nack {
+    let failure = Failure::parse(&raw(r#"{"code":"x","retryable":false}"#).unwrap()).unwrap();
+    Nack { id: job.id.clone(), holder: by_token(job), failure: Some(failure), requeue: false }
+}
+
+async fn create(stack: &TestStack, workflow: Value) {
+    stack.engine.create_workflow(fields(&workflow)).await.unwrap();
+}
+
+/// The process dies once call `at` has taken effect.
+fn dies(at: usize) -> Plan {
+    Plan { at, fault: Fault::LostAnswer, then: Then::Dead }
+}
+
+#[tokio::test]
+async fn a_repeated_ack_moves_the_workflow_on() {
+    let stack = TestStack::start().await;
+    for _ in 0..10 {
+        create(&stack, json!({"type": "chain", "steps": [{"type": "a", "args": []}, {"type": "b", "args": []}]})).await;
+    }
+    for _ in 0..10 {
+        let first = stack.fetch("w", 1).await.remove(0);
+        assert_eq!(first.job_type, "a");
+        let (engine, wire) = stack.instance(1).await;
+        wire.disturb(dies(0));
+        engine.ack(ack(&first)).await.unwrap_err();
+        // Nothing is received of the next step yet, and no time passes: the repeat is what moves the workflow on.
+        stack.engine.ack(ack(&first)).await.unwrap();
+    }
+    let mut next = Vec::new();
+    while next.len() < 10 {
+        let more = stack.fetch("w", 10).await;
+        assert!(!more.is_empty(), "{} of 10 workflows went on", next.len());
+        next.extend(more);
+    }
+    assert!(next.iter().all(|job| job.job_type == "b"));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_nack_that_ended_its_job_frees_its_unique_key() {
+    let stack = TestStack::start().await;
+    let unique = json!({"unique": {"keys": ["type"], "on_conflict": "reject"}});
+    let job = stack.enqueue(unique.clone()).await;
+    let held = stack.fetch("w", 1).await.remove(0);
+    assert_eq!(held.id, job.id);
+    let (engine, wire) = stack.instance(1).await;
+    // The read, then the write.
+    wire.disturb(dies(1));
+    engine.nack(final_failure(&held)).await.unwrap_err();
+    stack.engine.nack(final_failure(&held)).await.unwrap();
+    let next = stack.enqueue(unique).await;
+    assert_ne!(next.id, job.id);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_ack_frees_the_slot_of_a_limit() {
+    let stack = TestStack::start().await;
+    let limited = json!({"rate_limit": {"key": "k", "concurrency": 1}});
+    for _ in 0..2 {
+        stack.enqueue(limited.clone()).await;
+    }
+    let first = stack.fetch("w", 1).await.remove(0);
+    let (engine, wire) = stack.instance(1).await;
+    wire.disturb(dies(0));
+    engine.ack(ack(&first)).await.unwrap_err();
+    stack.engine.ack(ack(&first)).await.unwrap();
+    assert_eq!(stack.fetch("w", 1).await.len(), 1, "the slot is free");
+    stack.stop().await;
+}
