@@ -474,33 +474,30 @@ async fn an_occurrence_that_has_made_its_job_makes_no_second_one_in_a_later_life
 }
 
 #[tokio::test]
-async fn templates_may_delay_expire_and_wait_for_activation() {
+async fn templates_may_delay_and_expire() {
     let stack = TestStack::start().await;
     for (name, options) in [
         ("delayed", json!({"scheduled_at": "+PT20S"})),
         ("late", json!({"scheduled_at": "+PT1H"})),
         ("expires", json!({"expires_at": "+PT10S"})),
-        ("pending", json!({"pending": true})),
     ] {
         stack.register(name, "1 9 24 11 *", json!({"options": options})).await;
     }
     let due = START_MS + MINUTE;
     stack.go_to(due + SECOND);
-    assert_eq!(tick(&stack.engine).await.0, 4);
+    assert_eq!(tick(&stack.engine).await.0, 3);
     let states = async || {
         let mut states = Vec::new();
-        for name in ["delayed", "late", "expires", "pending"] {
+        for name in ["delayed", "late", "expires"] {
             states.push(stack.get(&job_id(name, due)).await.state);
         }
         states
     };
-    use State::{Available, Discarded, Pending, Scheduled};
-    assert_eq!(states().await, [Scheduled, Scheduled, Available, Pending]);
+    use State::{Available, Discarded, Scheduled};
+    assert_eq!(states().await, [Scheduled, Scheduled, Available]);
     stack.go_to(due + 15 * SECOND);
     assert!(fetch(&stack, 10).await.is_empty());
-    assert_eq!(states().await, [Scheduled, Scheduled, Discarded, Pending]);
-    stack.engine.activate(&job_id("pending", due)).await.unwrap();
-    assert_eq!(fetch(&stack, 10).await[0].id, job_id("pending", due));
+    assert_eq!(states().await, [Scheduled, Scheduled, Discarded]);
     stack.go_to(due + 22 * SECOND);
     assert_eq!(fetch(&stack, 10).await[0].id, job_id("delayed", due));
     stack.go_to(due + HOUR);
