@@ -87,6 +87,7 @@ data "aws_iam_policy_document" "scheduler" {
       "dynamodb:GetItem",
       "dynamodb:PutItem",
       "dynamodb:Query",
+      "dynamodb:Scan",
       "dynamodb:UpdateItem",
     ]
     resources = [aws_dynamodb_table.jobs.arn]

@@ -82,10 +82,18 @@ def dynamodb(port, action, **request):
         return json.loads(answer.read())
 
 
+def tick(port, name):
+    """What a tick of the scheduler answers, less what the audit read: that depends on what is in the table."""
+    answer = invoke(port, name, "scheduler")
+    if isinstance(answer, dict):
+        answer.pop("audit", None)
+    return answer
+
+
 def scheduler(checks, port, client, dynamodb_port):
     """The scheduler takes EventBridge's event, on time, late or twice, and sends what is due."""
     for name in ("scheduled-tick", "scheduled-tick-late", "scheduled-tick-duplicate"):
-        answer = invoke(port, name, "scheduler")
+        answer = tick(port, name)
         checks.check(f"events/{name}.json is a tick with nothing due", answer == IDLE, answer)
     queue = f"later-{uuid.uuid4().hex[:8]}"
     answer = client.enqueue(queue, scheduled_at="+PT20M")
@@ -102,9 +110,9 @@ def scheduler(checks, port, client, dynamodb_port):
     )
     answer = client.fetch(queue)
     checks.check("without a tick it has no message", answer.get("jobs") == [], answer)
-    answer = invoke(port, "scheduled-tick-late", "scheduler")
+    answer = tick(port, "scheduled-tick-late")
     checks.check("a late tick sends it", answer == {**IDLE, "sent": 1}, answer)
-    answer = invoke(port, "scheduled-tick-duplicate", "scheduler")
+    answer = tick(port, "scheduled-tick-duplicate")
     checks.check("a duplicate tick sends nothing", answer == IDLE, answer)
     answer = client.fetch_within(5, queue)
     checks.check("it can be fetched", answer.get("jobs", 0, "id") == job_id, answer)

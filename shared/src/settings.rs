@@ -27,6 +27,12 @@ pub struct Settings {
     pub cron_misfire_ms: i64,
     /// `OJS_TICK_MAX_JOBS`: most jobs that one scheduler tick sends, 100 to 10,000,000.
     pub tick_max_jobs: usize,
+    /// `OJS_AUDIT_ITEMS_PER_TICK`: most items of the table that the audit reads in one scheduler tick, 0 to 1,000,000; 0 turns it
+    /// off.
+    pub audit_items_per_tick: usize,
+    /// `OJS_AUDIT_PERIOD_SECONDS`: the shortest time from the beginning of one pass of the audit to that of the next, 60 to
+    /// 604,800 s.
+    pub audit_period_ms: i64,
     /// `OJS_STATS_MAX_JOBS`: how many jobs of a queue its stats look at one by one, 0 to 10,000; beyond that, SQS's numbers of
     /// messages are answered. A read unit each.
     pub stats_max_jobs: usize,
@@ -50,6 +56,8 @@ impl Default for Settings {
             index_shards: 4,
             cron_misfire_ms: 120_000,
             tick_max_jobs: 200_000,
+            audit_items_per_tick: 2_000,
+            audit_period_ms: 3_600_000,
             stats_max_jobs: 0,
             test_directives: false,
             aws_max_attempts: 3,
@@ -124,6 +132,13 @@ impl Settings {
                 .number("OJS_TICK_MAX_JOBS", 100, 10_000_000)?
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(defaults.tick_max_jobs),
+            audit_items_per_tick: env
+                .number("OJS_AUDIT_ITEMS_PER_TICK", 0, 1_000_000)?
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(defaults.audit_items_per_tick),
+            audit_period_ms: env
+                .number("OJS_AUDIT_PERIOD_SECONDS", 60, 604_800)?
+                .map_or(defaults.audit_period_ms, |s| s * 1_000),
             stats_max_jobs: env
                 .number("OJS_STATS_MAX_JOBS", 0, 10_000)?
                 .and_then(|n| usize::try_from(n).ok())
@@ -202,6 +217,8 @@ mod tests {
             ("OJS_INDEX_SHARDS", "0"),
             ("OJS_CRON_MISFIRE_SECONDS", "59"),
             ("OJS_TICK_MAX_JOBS", "0"),
+            ("OJS_AUDIT_ITEMS_PER_TICK", "-1"),
+            ("OJS_AUDIT_PERIOD_SECONDS", "59"),
             ("OJS_AWS_MAX_ATTEMPTS", "x"),
         ] {
             assert_eq!(with(name, value).unwrap_err().variable, name, "{value}");

@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Seconds per cell of the speed table.
     #[arg(long, global = true, default_value = "3", value_parser = seconds)]
     seconds: Duration,
+    /// Thousands of jobs in the table that the audit passes through.
+    #[arg(long, global = true, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) audit_thousands: u32,
     /// Fewer repetitions and short cells: does it run at all?
     #[arg(long, global = true)]
     pub(crate) quick: bool,
@@ -32,7 +35,9 @@ pub(crate) enum Part {
     Ticks,
     /// How acks of a group's 1,000 jobs compare with those of plain jobs, 64 at once.
     Fanout,
-    /// All of them.
+    /// What a pass of the audit takes over a million jobs. Not part of `all`.
+    Audit,
+    /// All of the others.
     All,
 }
 

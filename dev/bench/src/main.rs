@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "the tables are what this program is for")]
 
 mod args;
+mod audit;
 mod budget;
 mod clock;
 mod cost;
@@ -47,6 +48,7 @@ async fn run(args: &Args) -> Outcome<bool> {
         Part::Speed => speed::run(args).await?,
         Part::Ticks => ticks::run(args).await?,
         Part::Fanout => fanout::run(args).await?,
+        Part::Audit => audit::run(args).await?,
         Part::All => {
             let cost = cost::run(args).await?;
             let speed = speed::run(args).await?;

@@ -3,7 +3,6 @@
 //! The API reaches both through the ordinary SDK clients over loopback: there is no second code path.
 
 mod admin;
-mod recover;
 mod stack;
 mod tick;
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{admin, recover, tick};
+use crate::{admin, tick};
 
 /// How often the database drops items past their TTL.
 const TTL_SWEEP: Duration = Duration::from_secs(60);
@@ -111,12 +111,16 @@ impl Stack {
             http_client: None,
         };
         let clients = Clients::connect(&options.settings, connect).await;
-        let dynamodb = clients.dynamodb.clone();
         let engine = Arc::new(Engine::new(clients, options.settings, Arc::new(SystemClock)));
         engine.store().create_table().await.map_err(StartError::Table)?;
         if options.db.is_some() {
-            let sent = recover::send_again(&engine, &dynamodb).await.map_err(StartError::Table)?;
-            tracing::info!(sent, "messages of the jobs in the database sent again");
+            // The emulated queues begin empty.
+            let done = engine.recover().await.map_err(StartError::Table)?;
+            tracing::info!(
+                sent = done.resent,
+                workflows = done.workflows,
+                "messages of the jobs in the database sent again"
+            );
         }
         let aws = Arc::new(aws);
         let api = Api {

@@ -10,7 +10,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const FIFO_PERIOD: Duration = Duration::from_millis(100);
 /// How long a tick may take, of the second that it has.
 const BUDGET: Duration = Duration::from_millis(900);
-/// The native dead-letter queues are looked at every so many ticks: nothing in them is urgent.
+/// The native dead-letter queues are looked at, and the audit goes on, every so many ticks: nothing there is urgent.
 const DRAIN_EVERY: u64 = 30;
 
 /// What EventBridge does once a minute on AWS, once a second or oftener here: the scheduler's tick and the cron tick.
@@ -29,9 +29,12 @@ pub(crate) async fn every_second(engine: Arc<Engine>, mut stop: watch::Receiver<
         }
         let budget = engine.tick_budget(BUDGET);
         let (promoted, crons) = tokio::join!(engine.promote(budget), engine.cron_tick(budget));
-        let drained =
-            if tick % DRAIN_EVERY == 0 { engine.drain_dead_letters(budget).await.map(|_| ()) } else { Ok(()) };
-        for failed in [promoted.map(|_| ()), crons.map(|_| ()), drained] {
+        let (mut drained, mut audited) = (Ok(()), Ok(()));
+        if tick % DRAIN_EVERY == 0 {
+            drained = engine.drain_dead_letters(budget).await.map(|_| ());
+            audited = engine.audit(budget).await.map(|_| ());
+        }
+        for failed in [promoted.map(|_| ()), crons.map(|_| ()), drained, audited] {
             if let Err(error) = failed {
                 tracing::warn!(%error, "tick failed; the next one goes on");
             }

@@ -1,9 +1,9 @@
-//! The scheduler function: on each tick it sends the messages of jobs that come due soon, and then looks into the native
-//! dead-letter queues of some queues.
+//! The scheduler function: on each tick it sends the messages of jobs that come due soon, then looks into the native dead-letter
+//! queues of some queues, and with the time that is left goes on with the audit.
 
 use std::process::ExitCode;
 
-use ojs_core::engine::{Drained, TickBudget};
+use ojs_core::engine::{Audited, Drained, TickBudget};
 use ojs_core::{Engine, Result};
 use serde_json::{Value, json};
 
@@ -20,6 +20,10 @@ async fn tick(engine: &Engine, budget: TickBudget) -> Result<Value> {
         tracing::warn!(%error, "native dead-letter queues not drained; the next tick goes on");
         Drained::default()
     });
+    let audited = engine.audit(budget).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "audit cut short; the next tick goes on");
+        Audited::default()
+    });
     let promoted = promoted?;
     Ok(json!({
         "sent": promoted.sent,
@@ -27,5 +31,15 @@ async fn tick(engine: &Engine, budget: TickBudget) -> Result<Value> {
         "more": promoted.more,
         "resent": drained.resent,
         "dropped": drained.dropped,
+        "audit": {
+            "items": audited.items,
+            "resent": audited.resent,
+            "ended": audited.ended,
+            "workflows": audited.workflows,
+            "batches": audited.batches,
+            "locks": audited.locks,
+            "failed": audited.failed,
+            "passed": audited.passed,
+        },
     }))
 }

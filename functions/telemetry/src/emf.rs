@@ -22,7 +22,7 @@ const MAX_VALUES: usize = 100;
 const MAX_KEPT: usize = 10_000;
 
 /// What goes to CloudWatch: our name, its name and unit there, and what to multiply with.
-const METRICS: [(&str, &str, &str, f64); 12] = [
+const METRICS: [(&str, &str, &str, f64); 13] = [
     (names::JOB_ENQUEUED, "JobsEnqueued", "Count", 1.0),
     (names::JOB_STARTED, "JobsStarted", "Count", 1.0),
     (names::JOB_COMPLETED, "JobsCompleted", "Count", 1.0),
@@ -31,6 +31,7 @@ const METRICS: [(&str, &str, &str, f64); 12] = [
     (names::JOB_CANCELLED, "JobsCancelled", "Count", 1.0),
     (names::JOB_START_LATENCY, "StartLatency", "Milliseconds", 1_000.0),
     (names::HTTP_DURATION, "RequestLatency", "Milliseconds", 1_000.0),
+    (names::AUDIT_RESENT, "AuditResent", "Count", 1.0),
     (names::AWS_CALLS, "AwsCalls", "Count", 1.0),
     (names::AWS_WRITE_UNITS, "WriteUnits", "Count", 0.001),
     (names::AWS_READ_UNITS, "ReadUnits", "Count", 0.001),

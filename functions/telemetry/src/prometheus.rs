@@ -33,6 +33,8 @@ pub(crate) fn describe() {
         (names::JOB_RETRIED, "Attempts that failed and are followed by another one."),
         (names::JOB_CANCELLED, "Jobs that were cancelled."),
         (names::JOB_EXPIRED, "Jobs that were discarded because their time was over."),
+        (names::AUDIT_RESENT, "Jobs whose message the audit sent again."),
+        (names::AUDIT_ENDED, "Jobs that the clock had ended, which the audit wrote down."),
         (names::AWS_CALLS, "Tries of AWS calls."),
         (names::AWS_WRITE_UNITS, "Write units that DynamoDB took, thousandths."),
         (names::AWS_READ_UNITS, "Read units that DynamoDB took, thousandths."),

@@ -26,7 +26,10 @@ impl Engine {
     /// Stores a job and sends its message (OJS core section 7.1, HTTP binding section 9.1).
     ///
     /// Put and send run at once where the put cannot be refused (server-made id); a client's id is put first. When one
-    /// of the two fails the put is taken back, and a message without a job is dropped by the fetch that meets it.
+    /// of the two fails the put is taken back, and a message without a job is dropped by the fetch that receives it.
+    ///
+    /// Of the two at once the send begins first, and only when nothing else has to be looked up for it: a process that is killed
+    /// in between leaves a message without a job, not a job without a message.
     ///
     /// # Errors
     /// As [`parse_enqueue`]; `duplicate` when the id is taken, or the job is a duplicate by its unique policy; the AWS
@@ -52,7 +55,11 @@ impl Engine {
                 other => (other, Ok(())),
             }
         } else {
-            join(self.store.put_job(&job), self.send_new(&job, wake)).await
+            if matches!(wake, Some(Wake::Message(_))) {
+                self.find_line(&job.queue, job.priority).await?;
+            }
+            let (sent, put) = join(self.send_new(&job, wake), self.store.put_job(&job)).await;
+            (put, sent)
         };
         match (put, sent) {
             (Put::Done, Ok(())) => {}
@@ -111,6 +118,9 @@ impl Engine {
             && let Err(error) = self.send(&JobRef::to(existing), delay_s).await
         {
             return error;
+        }
+        if current.attempt > 0 {
+            self.resend_if_long(existing, now).await;
         }
         Error::new(ErrorCode::Duplicate, format!("Job '{}' exists already.", existing.id))
             .with("existing_job_id", existing.id.as_str())

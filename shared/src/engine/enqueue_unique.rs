@@ -130,13 +130,15 @@ impl Engine {
         Ok(Enqueued { job, deduplicated: false })
     }
 
-    /// The first duplicate of a job that nobody has run may be its own request again, which died between transaction and
-    /// send. One message too many does no harm (I5). `false` when the lock has changed since it was read, so that nobody may be
-    /// told of the job: its request may have taken it back.
+    /// The first duplicate of a job that no worker has run may be its own request again, which crashed between transaction and
+    /// send. Later ones send again where the job has waited for long: its message may be lost, and the lock would keep duplicates
+    /// out for ever. One message too many does no harm (I5). `false` when the lock has changed since it was read, so that no client
+    /// may be told of the job: its request may have undone it.
     pub(super) async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<bool> {
         let current = settle(stored, now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
         if !waits || stored.in_due_index || lock.resent {
+            self.resend_if_long(stored, now).await;
             return Ok(true);
         }
         if let Wake::Message(delay_s) = self.wake(current.due_at, now) {

@@ -62,7 +62,12 @@ impl Engine {
             let now = self.now_ms();
             let schedule = cron.definition.schedule().map_err(|error| unusable(&cron, &error))?;
             let Some(due) = due(&cron, &schedule, now, self.settings.cron_misfire_ms) else { return Ok(Fire::NotDue) };
-            let fired = match self.decide(&cron, &due, now).await? {
+            let decided = self.decide(&cron, &due, now).await?;
+            if let (Decision::Skip | Decision::WaitForPrevious, Some(previous)) = &decided {
+                // Its message may be lost, and then the cron job would stand still with it.
+                self.resend_if_long(previous, now).await;
+            }
+            let fired = match decided {
                 (Decision::Known, _) => self.move_on(&cron, &due, &Progress::Known, &schedule, now).await?,
                 (Decision::Skip, Some(previous)) => {
                     self.move_on(&cron, &due, &Progress::Skipped(previous.id), &schedule, now).await?

@@ -5,7 +5,8 @@ use crate::ids::JobId;
 use crate::job::{Job, settle};
 
 impl Engine {
-    /// A job as of now (OJS core section 7.5): one strongly consistent read, and another one while a job of a batch waits.
+    /// A job as of now (OJS core section 7.5): one strongly consistent read, and another one while a job of a batch waits. The
+    /// message of a job that has waited for long is sent again.
     ///
     /// # Errors
     /// `not_found`; the AWS error.
@@ -14,6 +15,8 @@ impl Engine {
         if self.visibility(&stored).await? != Visibility::There {
             return Err(refuse::missing(id));
         }
-        Ok(settle(&stored, self.now_ms()).into_owned())
+        let now = self.now_ms();
+        self.resend_if_long(&stored, now).await;
+        Ok(settle(&stored, now).into_owned())
     }
 }

@@ -34,6 +34,16 @@ impl Engine {
         Ok(Line::tier(queue, tier))
     }
 
+    /// Looks up all that a send to this queue and priority needs, so that the send itself is one call. Creates the SQS queue if
+    /// need be.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub(super) async fn find_line(&self, queue: &str, priority: i64) -> Result<()> {
+        let line = self.line_of(queue, priority).await?;
+        self.transport.find_or_create(&line).await
+    }
+
     /// Sends one message about a job to where its queue and priority say.
     ///
     /// # Errors

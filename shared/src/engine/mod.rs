@@ -5,6 +5,7 @@
 
 mod ack;
 mod activate;
+mod audit;
 mod batch_finish;
 mod bulk_change;
 mod bulk_enqueue;
@@ -57,6 +58,7 @@ mod workflow_nested;
 mod workflow_start;
 
 pub use ack::{Ack, Acked};
+pub use audit::Audited;
 pub use bulk_keyed::BulkAnswer;
 pub use cron_list::{CronPage, CronQuery};
 pub use cron_register::CronRegistered;
@@ -78,6 +80,7 @@ pub use workflow_get::WorkflowPage;
 
 use std::sync::Arc;
 
+use audit::Resends;
 use known::Known;
 use limiter::Limiters;
 
@@ -105,6 +108,7 @@ pub struct Engine {
     settings: Settings,
     known: Known,
     limiters: Limiters,
+    resends: Resends,
 }
 
 impl Engine {
@@ -119,6 +123,7 @@ impl Engine {
             settings,
             known: Known::default(),
             limiters: Limiters::default(),
+            resends: Resends::default(),
         }
     }
 
@@ -157,6 +162,7 @@ impl Engine {
         self.transport.forget_queues();
         self.known.clear();
         self.limiters.clear();
+        self.resends.clear();
     }
 
     /// Writes what a step made of a job that was read, unless the job has changed since.

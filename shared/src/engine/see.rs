@@ -17,7 +17,7 @@ use crate::limit::{Limited, OnLimit};
 use crate::observe::{metrics, trace};
 use crate::queue::QueueConfig;
 use crate::store::{ClaimRequest, Updated};
-use crate::transport::{CronTime, JobRef, MAX_HIDDEN_S, Received};
+use crate::transport::{CronTime, JobRef, MAX_DELAY_S, MAX_HIDDEN_S, Received};
 
 /// A message whose job cannot be run yet is put back for this long, s.
 const PUT_BACK_S: i64 = 1;
@@ -26,6 +26,8 @@ const MAX_PUT_BACK_S: i64 = 300;
 /// A message received more often than this makes way for a new one: SQS takes one for poison after 1,000 receives, and
 /// a long outage, a worker that keeps giving its job back, or many lapses must not bring a live job there.
 const MAX_RECEIVES: i64 = 500;
+/// A message older than this makes way for a new one when it is put back, ms: SQS deletes it after 14 days.
+const OLD_MS: i64 = 7 * 86_400_000;
 /// A message younger than this may have overtaken what it announces, ms.
 const YOUNG_MS: i64 = 60_000;
 /// How long a put may take longer than the send that runs beside it.
@@ -104,7 +106,19 @@ impl Sight<'_> {
             return self.renew(message).await;
         }
         // Ten of them at once are large, and live on the stack of a debug build.
-        Box::pin(self.claim(message, read)).await
+        let seen = Box::pin(self.claim(message, read)).await?;
+        match seen {
+            Seen::Back(hidden_s) if self.is_old(message) => self.renew_hidden(message, hidden_s).await,
+            seen => Ok(seen),
+        }
+    }
+
+    /// A new message takes the place of an old one that is to be hidden, before SQS drops the old one for its age.
+    async fn renew_hidden(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
+        if let Some(job) = &message.job {
+            self.engine.transport.send(&message.line, job, hidden_s.min(MAX_DELAY_S)).await?;
+        }
+        Ok(Seen::Stale)
     }
 
     /// A new message for the same job takes the place of one that has been received too often.
@@ -473,6 +487,7 @@ impl Sight<'_> {
             }
             return Ok(None);
         }
+        self.engine.resend_if_long(&previous, now).await;
         let lease_s = current.lease.as_ref().map_or(MAX_BEHIND_S, |lease| (lease.ends_at_ms() - now) / 1_000);
         Ok(Some(lease_s.clamp(PUT_BACK_S, MAX_BEHIND_S)))
     }
@@ -526,6 +541,10 @@ impl Sight<'_> {
     /// Whether its put may still be under way.
     fn is_new(&self, message: &Received) -> bool {
         message.receives == 1 && self.engine.now_ms() - message.sent_at_ms < SOON_MS
+    }
+
+    fn is_old(&self, message: &Received) -> bool {
+        self.engine.now_ms() - message.sent_at_ms > OLD_MS
     }
 
     fn is_young(&self, message: &Received) -> bool {

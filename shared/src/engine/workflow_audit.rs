@@ -3,6 +3,7 @@ use super::tick::Tick;
 use super::workflow_start::{jobs_of, started};
 use crate::error::Result;
 use crate::ids::JobId;
+use crate::job::Job;
 use crate::store::Shard;
 use crate::workflow::{Workflow, WorkflowState};
 
@@ -24,21 +25,28 @@ impl Engine {
         }
     }
 
-    pub(super) async fn look_after_workflow(&self, id: &JobId) -> Result<()> {
-        let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
-        let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
+    /// Goes on with one workflow: starts steps that have no job, and does what follows from ends that are not noted. Doing it
+    /// twice does nothing. Answers the jobs of the steps that are open in a running one.
+    ///
+    /// # Errors
+    /// The AWS error; some of it may be done.
+    pub(super) async fn look_after_workflow(&self, id: &JobId) -> Result<Vec<Job>> {
+        let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(Vec::new()) };
+        let Some(definition) = self.store.get_definition(id).await? else { return Ok(Vec::new()) };
         tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow looked after");
         match workflow.state {
             WorkflowState::Cancelled => {
                 self.stop_steps(&workflow).await.map(|_| ())?;
                 self.store.expire_parts(&workflow, self.now_ms()).await?;
-                return self.follow_workflow(&workflow).await;
+                return self.follow_workflow(&workflow).await.map(|()| Vec::new());
             }
             // Its callbacks may not all have been made.
-            WorkflowState::Completed | WorkflowState::Failed if workflow.shards > 0 => return self.end_flat(id).await,
+            WorkflowState::Completed | WorkflowState::Failed if workflow.shards > 0 => {
+                return self.end_flat(id).await.map(|()| Vec::new());
+            }
             WorkflowState::Completed | WorkflowState::Failed => {
                 self.store.expire_parts(&workflow, workflow.ended_at.unwrap_or_default()).await?;
-                return self.follow_workflow(&workflow).await;
+                return self.follow_workflow(&workflow).await.map(|()| Vec::new());
             }
             WorkflowState::Running => {}
         }
@@ -54,7 +62,7 @@ impl Engine {
         let mut lost: Vec<usize> = open.iter().filter(|step| !made.contains(step)).copied().collect();
         if !lost.is_empty() {
             // One that has ended and been deleted since is not to be run again.
-            let Some(newer) = self.store.get_workflow(id).await? else { return Ok(()) };
+            let Some(newer) = self.store.get_workflow(id).await? else { return Ok(jobs) };
             let still = self.open_steps(&newer).await?;
             lost.retain(|step| still.contains(step));
         }
@@ -71,7 +79,10 @@ impl Engine {
             self.follow_workflow(ended).await?;
         }
         // The last end may be noted, and what follows from it not.
-        if workflow.shards > 0 { self.end_flat(id).await } else { Ok(()) }
+        if workflow.shards > 0 {
+            self.end_flat(id).await?;
+        }
+        Ok(jobs)
     }
 
     /// Steps whose jobs have been made and not ended, as far as is noted.

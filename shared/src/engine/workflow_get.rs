@@ -3,7 +3,7 @@ use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::settle;
-use crate::workflow::{Shown, StepState, StepView, Workflow};
+use crate::workflow::{Shown, StepState, StepView, Workflow, WorkflowState};
 
 /// Up to so many steps, each one's job is shown: one read.
 const MAX_JOBS: usize = 100;
@@ -18,13 +18,19 @@ pub struct WorkflowPage {
 }
 
 impl Engine {
-    /// A workflow and its steps (HTTP binding section 14.2): two reads, one more for the steps of a group or batch, one more for
+    /// A workflow and its steps (HTTP binding section 14.2). One that has been running for long is moved on first, as a tick would;
+    /// otherwise: two reads, one more for the steps of a group or batch, one more for
     /// the jobs where there are at most 100, and one for the workflows inside it.
     ///
     /// # Errors
     /// `not_found`; the AWS error.
     pub async fn get_workflow(&self, id: &JobId) -> Result<Shown> {
-        let workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
+        let mut workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
+        if workflow.state == WorkflowState::Running
+            && self.move_on_if_long(id, workflow.created_at, self.now_ms()).await
+        {
+            workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
+        }
         let definition = self.store.get_definition(id).await?.ok_or_else(|| missing(id))?;
         let mut states = workflow.steps.clone();
         if workflow.shards > 0 {

@@ -59,7 +59,7 @@ impl Engine {
             // Made before, by somebody who may have died then.
             match self.store.get_workflow(&id).await? {
                 Some(there) if there.state == WorkflowState::Running && there.creating => {
-                    self.look_after_workflow(&id).await
+                    self.look_after_workflow(&id).await.map(|_| ())
                 }
                 Some(there) => self.follow_workflow(&there).await,
                 None => Err(Error::new(ErrorCode::BackendUnavailable, "A workflow is gone while it starts; try again.")),

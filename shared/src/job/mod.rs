@@ -13,6 +13,7 @@ pub mod step;
 mod time;
 pub mod unique;
 mod validate;
+mod waiting;
 
 pub use cron_origin::CronOrigin;
 pub use duration::parse_duration;
@@ -28,3 +29,4 @@ pub use validate::{
     MAX_ENVELOPE_BYTES, MAX_META_BYTES, MAX_QUEUE_CHARS, MAX_TYPE_CHARS, MAX_VISIBILITY_MS, MIN_VISIBILITY_MS,
     is_queue_name, parse_enqueue, queue_name,
 };
+pub use waiting::may_send_again;

@@ -39,6 +39,10 @@ pub const AWS_READ_UNITS: &str = "ojs.aws.read_milliunits";
 pub const AWS_COST: &str = "ojs.aws.cost_nanodollars";
 /// Answers to requests, s, by `method`, `route` and `status`.
 pub const HTTP_DURATION: &str = "http.server.request.duration";
+/// Jobs whose message the audit sent again.
+pub const AUDIT_RESENT: &str = "ojs.audit.resent";
+/// Jobs that the clock had ended, which the audit wrote down.
+pub const AUDIT_ENDED: &str = "ojs.audit.ended";
 /// Jobs in a queue, by `queue` and `state`.
 pub const QUEUE_DEPTH: &str = "ojs.queue.depth";
 
@@ -115,6 +119,15 @@ pub(crate) fn job_started(job: &Job, now_ms: i64) {
 pub(crate) fn job_retried(job: &Job) {
     if enabled() {
         count(JOB_RETRIED, job);
+    }
+}
+
+/// The audit sent messages again and wrote ends down.
+pub(crate) fn audited(resent: usize, ended: usize) {
+    for (name, count) in [(AUDIT_RESENT, resent), (AUDIT_ENDED, ended)] {
+        if enabled() && count > 0 {
+            counter!(name).increment(count as u64);
+        }
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) const WORKFLOW_SK: &str = "M";
 const BATCH_PREFIX: &str = "BATCH#";
 /// How a lock's partition key starts.
 const UNIQUE_PREFIX: &str = "UNIQUE#";
+/// Sort key of a batch.
+pub(crate) const BATCH_SK: &str = "B";
+/// Sort key of a unique job's lock.
+pub(crate) const UNIQUE_SK: &str = "U";
 /// Sort key of a worker's item.
 const WORKER_SK: &str = "W";
 /// How the partition key of a queue's own items starts.
@@ -72,7 +76,7 @@ pub fn counter(queue: &str, shard: u32) -> Key {
 /// A batch.
 #[must_use]
 pub fn batch(id: &JobId) -> Key {
-    key(format!("{BATCH_PREFIX}{id}"), "B")
+    key(format!("{BATCH_PREFIX}{id}"), BATCH_SK)
 }
 
 /// The id in a batch's partition key.
@@ -120,7 +124,7 @@ pub fn workflows(shard: u32) -> String {
 /// The lock of a unique key.
 #[must_use]
 pub fn unique(key: &UniqueKey) -> Key {
-    self::key(format!("{UNIQUE_PREFIX}{key}"), "U")
+    self::key(format!("{UNIQUE_PREFIX}{key}"), UNIQUE_SK)
 }
 
 /// The key in the partition key of [`unique`].

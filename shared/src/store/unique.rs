@@ -192,6 +192,25 @@ impl Store {
         Err(failure)
     }
 
+    /// Removes a lock whose job is gone, unless another write has changed it since it was read.
+    ///
+    /// # Errors
+    /// The AWS error; it may be gone.
+    pub async fn drop_lock(&self, lock: &Lock) -> Result<()> {
+        let dropped = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::unique(&lock.key)))
+            .condition_expression("attribute_not_exists(pk) OR nc = :nonce")
+            .expression_attribute_values(":nonce", n(lock.nonce));
+        match dropped.send().boxed().await {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),
+        }
+    }
+
     /// Notes that the holder's message has been sent again; `false` when the lock has changed since.
     ///
     /// # Errors
@@ -243,7 +262,7 @@ fn item_of(lock: &Lock) -> Item {
     item
 }
 
-fn lock_of(mut item: Item, key: UniqueKey) -> Result<Lock> {
+pub(super) fn lock_of(mut item: Item, key: UniqueKey) -> Result<Lock> {
     let broken = || Error::internal("a lock is missing an attribute");
     Ok(Lock {
         key,

@@ -96,6 +96,14 @@ impl Transport {
         Ok(found)
     }
 
+    /// Looks a queue up, unless it is known, and creates it if need be.
+    ///
+    /// # Errors
+    /// The AWS error; it may be created.
+    pub async fn find_or_create(&self, line: &Line) -> Result<()> {
+        self.url_or_create(line).await.map(|_| ())
+    }
+
     /// The URL of a queue, which is created if need be.
     pub(super) async fn url_or_create(&self, line: &Line) -> Result<String> {
         if let Some(Some(url)) = self.remembered(line) {

@@ -1,6 +1,7 @@
 //! The engine on the embedded stack. One program, because each links the AWS SDK.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod batch;
 mod bulk;
 mod calls;
@@ -23,6 +24,7 @@ mod priority;
 mod promote;
 mod races;
 mod repeats;
+mod standing;
 mod stats;
 mod time;
 mod unique;

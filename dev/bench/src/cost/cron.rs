@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ojs_core::engine::TickBudget;
+use ojs_core::engine::{Audited, TickBudget};
 use ojs_core::json::Fields;
 use serde_json::{Value, json};
 
@@ -117,6 +117,15 @@ impl Operation {
     pub(super) async fn tick_cron_idle(self, meter: &Meter) -> Outcome<Tally> {
         let (ticked, tally) = meter.count(meter.lab.engine.cron_tick(TickBudget::UNLIMITED)).await?;
         expect(ticked == ojs_core::engine::CronTicked::default(), "nothing is due")?;
+        Ok(tally)
+    }
+
+    /// The audit between two passes: it reads when the next one begins.
+    pub(super) async fn tick_audit_idle(self, meter: &Meter) -> Outcome<Tally> {
+        let engine = &meter.lab.engine;
+        while engine.audit(TickBudget::UNLIMITED).await? != Audited::default() {}
+        let (done, tally) = meter.count(engine.audit(TickBudget::UNLIMITED)).await?;
+        expect(done == Audited::default(), "no pass is due")?;
         Ok(tally)
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn print_prices(rows: &[Row]) {
 
 /// Nothing due, nobody working: what the two ticks cost a month.
 pub(crate) fn print_idle(rows: &[Row]) {
-    let idle = [Operation::TickSchedulerIdle.name(), Operation::TickCronIdle.name()];
+    let idle = [Operation::TickSchedulerIdle, Operation::TickAuditIdle, Operation::TickCronIdle].map(Operation::name);
     let smallest = rows.iter().map(|row| row.args_bytes).min();
     let ticks: Vec<_> =
         rows.iter().filter(|row| Some(row.args_bytes) == smallest && idle.contains(&row.operation.as_str())).collect();

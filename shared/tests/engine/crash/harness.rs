@@ -84,9 +84,9 @@ impl Scenario<'_> {
         self.wire.calm();
     }
 
-    /// Whether the disturbed process is dead.
-    pub(crate) fn died(&self) -> bool {
-        self.plan.then != Then::Continue
+    /// What was disturbed, for messages.
+    pub(crate) fn plan(&self) -> Plan {
+        self.plan
     }
 
     /// Notes claims; no attempt may be claimed twice (I2).
