@@ -16,6 +16,9 @@ pub(in crate::engine) const LONG_MS: i64 = 120_000;
 /// Most jobs and workflows of which a process remembers when it last sent again.
 const MAX_REMEMBERED: usize = 10_000;
 
+/// Jobs that wait for each other are followed so far.
+const MAX_IN_FRONT: usize = 10;
+
 /// What this process has sent again, so that many looks do not make many messages. All of it may be forgotten at any time.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Resends {
@@ -64,21 +67,46 @@ pub(in crate::engine) struct Attended {
 
 impl Engine {
     /// Sends the message of a stored job again if the job has been available for [`LONG_MS`]: then each time that it has waited
-    /// twice as long. A failure is only logged: the caller came for something else.
+    /// twice as long. Where the job waits for another one, that one's message, if it has waited as long. A failure is only logged:
+    /// the caller came for something else.
     pub(in crate::engine) async fn resend_if_long(&self, stored: &Job, now: i64) {
-        let due = stored.waits_since(now).is_some_and(|since| self.resends.begin(&stored.id, since, now));
-        if !due {
+        if !self.is_long(stored, now) {
             return;
         }
-        match self.send(&JobRef::to(stored), 0).await {
-            Ok(()) => {
-                tracing::info!(job_id = %stored.id, queue = stored.queue, "message sent again: the job waits for long")
-            }
+        match self.first_in_front(stored, now).await {
+            None => self.resend(stored).await,
+            Some(first) if self.is_long(&first, now) => self.resend(&first).await,
+            Some(_) => {}
+        }
+    }
+
+    /// Whether a job has waited for long, and is to be sent again by this process.
+    fn is_long(&self, stored: &Job, now: i64) -> bool {
+        stored.waits_since(now).is_some_and(|since| self.resends.begin(&stored.id, since, now))
+    }
+
+    async fn resend(&self, job: &Job) {
+        match self.send(&JobRef::to(job), 0).await {
+            Ok(()) => tracing::info!(job_id = %job.id, queue = job.queue, "message sent again: the job waits for long"),
             Err(error) => {
-                self.resends.forget(&stored.id);
-                tracing::warn!(job_id = %stored.id, %error, "message not sent again");
+                self.resends.forget(&job.id);
+                tracing::warn!(job_id = %job.id, %error, "message not sent again");
             }
         }
+    }
+
+    /// The first of the jobs that have not ended and that a job waits for, one behind the other. `None` where it waits for none,
+    /// or that cannot be read: then a message too many is sent.
+    async fn first_in_front(&self, stored: &Job, now: i64) -> Option<Job> {
+        let mut first: Option<Job> = None;
+        for _ in 0..MAX_IN_FRONT {
+            let Some(on) = first.as_ref().unwrap_or(stored).waits_for.clone() else { break };
+            match self.last_that_ran(&on, now).await {
+                Ok(Some(previous)) if !settle(&previous, now).state.is_terminal() => first = Some(previous),
+                _ => break,
+            }
+        }
+        first
     }
 
     /// The same for many jobs. Ends that the clock has made are written down, and what follows from them is done (I9).
