@@ -155,25 +155,33 @@ def workflow(checks, deployment):
     checks.check("the workflow is completed", answer.get("workflow", "state") == "completed", answer)
 
 
+def tick(deployment, name):
+    """What a tick of the scheduler answers, without the audit, unless the audit repaired something."""
+    answer = deployment.invoke("scheduler", name)
+    audit = answer.pop("audit", {}) if isinstance(answer, dict) else {}
+    repaired = {key: value for key, value in audit.items() if value and key not in ("items", "passed")}
+    return {**answer, **repaired} if repaired else answer
+
+
 def scheduler(checks, deployment):
     """Beyond SQS's 900 s a job waits in the due index; the scheduler's tick sends it."""
     client, queue = deployment.client, new_queue("later")
-    answer = deployment.invoke("scheduler", "scheduled-tick")
+    answer = tick(deployment, "scheduled-tick")
     checks.check("events/scheduled-tick.json is a tick with nothing due", answer == IDLE_SCHEDULER, answer)
     answer = client.enqueue(queue, scheduled_at="+PT20M")
     checks.need("a job for in 20 minutes is scheduled", answer.get("job", "state") == "scheduled", answer)
     job_id = answer.get("job", "id")
     item = deployment.item(job_id)
     checks.check("it is in the due index", "dup" in item and "dus" in item, sorted(item))
-    answer = deployment.invoke("scheduler", "scheduled-tick")
+    answer = tick(deployment, "scheduled-tick")
     checks.check("a tick before its time sends nothing", answer == IDLE_SCHEDULER, answer)
     deployment.make_due(job_id)
     answer = client.fetch(queue)
     checks.check("without a tick it has no message", answer.get("jobs") == [], answer)
-    answer = deployment.invoke("scheduler", "scheduled-tick-late")
+    answer = tick(deployment, "scheduled-tick-late")
     checks.check("a late tick sends it", answer == {**IDLE_SCHEDULER, "sent": 1}, answer)
     checks.check("it has left the due index", "dup" not in deployment.item(job_id), deployment.item(job_id))
-    answer = deployment.invoke("scheduler", "scheduled-tick-duplicate")
+    answer = tick(deployment, "scheduled-tick-duplicate")
     checks.check("a duplicate tick sends nothing", answer == IDLE_SCHEDULER, answer)
     answer = client.fetch_within(DELIVERY_SECONDS, queue)
     checks.need("it can be fetched", answer.get("jobs", 0, "id") == job_id, answer)
