@@ -107,6 +107,10 @@ sam-build: ## Build the functions as `sam deploy` wants them, into target/sam/bu
 deploy-local: ## Rehearse the deployment: template and functions in ministack, then a smoke test (ARGS="--keep", "--conformance SUITES")
 	@tools/deploy_local.sh $(ARGS)
 
+.PHONY: check-release
+check-release: sam-build ## Rehearse the deployment with the functions as `make sam-build` builds them for x86_64; some minutes
+	@tools/deploy_local.sh --zips target/sam/build
+
 .PHONY: docker-up
 docker-up: ## Run API and ticks on LocalStack in Docker, on :8080
 	docker compose up --build --detach --wait

@@ -4,7 +4,8 @@
 # what their roles allow. Checks what came of it, and uses it over HTTP. Logs are in target/deploy-local/.
 #
 # Usage: tools/deploy_local.sh [OPTION...]
-#   --zips DIR              take the functions from DIR instead of building: of cargo lambda build, or target/sam/build
+#   --zips DIR              take the functions from DIR: of cargo lambda build, or target/sam/build; without it, the
+#                           programs of `cargo build`, which are built anyway
 #   --conformance SUITES    also run the conformance suites in SUITES against the deployed functions [--level N]...
 #   --keep                  leave it running and print URL and key
 #   --help                  all options
@@ -38,11 +39,14 @@ mkdir -p "$logs/tmp"
 trap_children
 
 if [[ -z $zips ]]; then
-    tools/venv.sh lambda
-    zips=$target_dir/lambda-x86_64
-    # -p and not --bin: the functions are deployed with their own features, not with those of the whole workspace.
-    PATH="$PWD/.venv-lambda/bin:$PATH" cargo lambda build ${LOCKED:+"$LOCKED"} --release --x86-64 --output-format zip \
-        --lambda-dir "$zips" -p ojs-api -p ojs-scheduler -p ojs-cron
+    cargo build ${LOCKED:+"$LOCKED"} --bin api --bin scheduler --bin cron
+    zips=$logs/functions
+    for function in api scheduler cron; do
+        mkdir -p "$zips/$function"
+        # Debug information is most of the program, and ministack unpacks it at each start.
+        strip --strip-debug -o "$zips/$function/bootstrap" "$target_dir/debug/$function" 2>/dev/null ||
+            cp "$target_dir/debug/$function" "$zips/$function/bootstrap"
+    done
     args+=(--zips "$zips")
 fi
 
