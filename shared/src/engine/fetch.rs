@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::see::{Seen, Sight, queue_key, rest_s};
+use super::see::{Seen, Sight, queue_key};
 use super::worker::{Returned, Unsettled};
 use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::{Error, Result};
@@ -287,7 +287,7 @@ impl Round<'_> {
             Ok(Seen::Stale) => self.unsettled.delete(message),
             Ok(Seen::Back(hidden_s)) => self.unsettled.hide(message, hidden_s),
             Err(error) => {
-                let rest_s = rest_s(&message);
+                let rest_s = self.sight.rest_s(&message, error.code);
                 self.unsettled.hide(message, rest_s);
                 return Some(error);
             }

@@ -21,13 +21,13 @@ impl Engine {
         state.ok_or_else(|| Error::not_found("rate limit", key.as_str()))
     }
 
-    /// Keys with their states (rate limiting section 10.3): one query per shard.
+    /// Keys with their states (rate limiting section 10.3): one query per shard of the listing index and one read per 100
+    /// states.
     ///
     /// # Errors
     /// The AWS error.
     pub async fn list_limits(&self, after: Option<&str>, limit: usize) -> Result<LimitPage> {
-        let (limits, more) = self.store.list_limits(after, limit).await?;
-        let next = if more { limits.last().map(|(key, _)| key.clone()) } else { None };
+        let (limits, next) = self.store.list_limits(after, limit).await?;
         Ok(LimitPage { limits, next })
     }
 

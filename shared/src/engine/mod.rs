@@ -32,6 +32,7 @@ mod get;
 mod health;
 mod heartbeat;
 mod known;
+mod limit_rest;
 mod limit_start;
 mod limiter;
 mod limits;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fetch::SOON_MS;
 use super::fire::{Fire, Outcome};
 use super::follow::{MAX_DELAY_MS, Wake};
+use super::limit_rest::rest_s;
 use super::limit_start::{HOLD_MS, Start};
 use super::{Engine, Fetch, MAX_RACES};
 use crate::batch::Visibility;
@@ -21,8 +22,6 @@ use crate::transport::{CronTime, JobRef, MAX_DELAY_S, MAX_HIDDEN_S, Received};
 
 /// A message whose job cannot be run yet is put back for this long, s.
 const PUT_BACK_S: i64 = 1;
-/// A message whose job could not be asked for is put back for as many seconds as it has been received, up to this.
-const MAX_PUT_BACK_S: i64 = 300;
 /// A message received more often than this makes way for a new one: SQS takes one for poison after 1,000 receives, and
 /// a long outage, a worker that keeps giving its job back, or many lapses must not bring a live job there.
 const MAX_RECEIVES: i64 = 500;
@@ -69,11 +68,6 @@ impl Seen {
     fn back(hidden_s: i64) -> Self {
         Self::Back(hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S))
     }
-}
-
-/// For how many seconds a message rests whose job could not be asked for.
-pub(super) fn rest_s(message: &Received) -> i64 {
-    message.receives.clamp(PUT_BACK_S, MAX_PUT_BACK_S)
 }
 
 /// What came of the message of a cron occurrence.
@@ -199,6 +193,13 @@ impl Sight<'_> {
         }
     }
 
+    /// How long a message rests whose job could not be asked for, s.
+    pub(super) fn rest_s(&self, message: &Received, code: ErrorCode) -> i64 {
+        let has_limit =
+            !self.config(message).limits.is_empty() || message.job.as_ref().is_some_and(|job| job.limit.is_some());
+        rest_s(code, message.receives, has_limit)
+    }
+
     /// The configuration of a message's queue.
     fn config(&self, message: &Received) -> QueueConfig {
         self.configs.get(message.line.queue.as_str()).copied().unwrap_or_default()
@@ -253,7 +254,7 @@ impl Sight<'_> {
                     Ok(Fire::Raced) => Ok(Woken::Seen(Seen::back(PUT_BACK_S))),
                     Err(error) if error.code == ErrorCode::InternalError => {
                         // It cannot fire until its definition is mended, and must not keep others' jobs back (I7).
-                        Ok(Woken::Seen(Seen::back(rest_s(message))))
+                        Ok(Woken::Seen(Seen::back(self.rest_s(message, error.code))))
                     }
                     Err(error) => Err(error),
                 }

@@ -36,8 +36,12 @@ pub(crate) const QUEUES_PK: &str = "QUEUES";
 /// How a job's partition key starts.
 pub const JOB_PREFIX: &str = "JOB#";
 
-/// Partitions of the rate limits. Fixed: a rate limit is found by its key.
-pub const LIMIT_SHARDS: u32 = 8;
+/// Partitions of the listing index that list the keys of rate limits. A key enters its partition once, not per start.
+pub const LIMIT_LIST_SHARDS: u32 = 8;
+/// How the partition key of a rate limit starts.
+const LIMIT_PREFIX: &str = "LIMIT#";
+/// Sort key of a rate limit's state.
+const LIMIT_SK: &str = "L";
 
 /// Partitions of the cron jobs. Fixed: a cron job is found by its name.
 pub const CRON_SHARDS: u32 = 4;
@@ -187,16 +191,34 @@ pub fn cron_shard(name: &str) -> u32 {
     fnv(name) % CRON_SHARDS
 }
 
-/// The state of a rate limit.
+/// The state of a rate limit: a partition of its own, for one takes 1,000 writes a second and each start is a write.
 #[must_use]
 pub fn limit(name: &str) -> Key {
-    key(limit_pk(fnv(name) % LIMIT_SHARDS), name)
+    key(limit_pk(name), LIMIT_SK)
 }
 
-/// Partition of one shard of the rate limits.
+/// Partition key of a rate limit's state. Sorts as the limits' keys do.
 #[must_use]
-pub fn limit_pk(shard: u32) -> String {
-    format!("LIMIT#{shard}")
+pub fn limit_pk(name: &str) -> String {
+    format!("{LIMIT_PREFIX}{name}")
+}
+
+/// The rate limit's key in [`limit_pk`].
+#[must_use]
+pub fn limit_of_pk(pk: &str) -> Option<&str> {
+    pk.strip_prefix(LIMIT_PREFIX)
+}
+
+/// Partition of one shard of the rate limits in the listing index; no queue's, for those have no `~`.
+#[must_use]
+pub fn limits(shard: u32) -> String {
+    format!("~limits#{shard}")
+}
+
+/// The shard of [`limits`] that lists a rate limit.
+#[must_use]
+pub fn limit_list_shard(name: &str) -> u32 {
+    fnv(name) % LIMIT_LIST_SHARDS
 }
 
 /// Where the scheduler has got to in what it does a little of at each tick.
@@ -270,6 +292,17 @@ mod tests {
         let id = Ids::new().job_id(1_700_000_000_000);
         assert_eq!(job_of_pk(&job_pk(&id)), Some(id));
         assert_eq!(job_of_pk("QUEUE#x"), None);
+    }
+
+    #[test]
+    fn each_rate_limit_has_a_partition_of_its_own() {
+        let names: Vec<String> = (0..100).map(|i| format!("tenant:{i:02}")).collect();
+        let mut partitions: Vec<String> = names.iter().map(|name| limit_pk(name)).collect();
+        assert!(partitions.is_sorted(), "pages of the list are in the order of the keys");
+        assert!(names.iter().zip(&partitions).all(|(name, pk)| limit_of_pk(pk) == Some(name)));
+        partitions.dedup();
+        assert_eq!(partitions.len(), 100);
+        assert_eq!(limit_of_pk("JOB#x"), None);
     }
 
     #[test]

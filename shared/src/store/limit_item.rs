@@ -5,15 +5,14 @@
 //! | `v` | version | | `nc` | nonce of the last write |
 //! | `li` `ov` | limits last applied, override: JSON | | `ho` | jobs that hold a slot: JSON |
 //! | `ws` `wc` | window: start, ms, and starts in it | | `ls` `bl` | last start, blocked until, ms |
-//! | `ttl` | when it matters no more, s | | | |
+//! | `ttl` | when it matters no more, s | | `lp` | listing index; never changes, so that a start writes nothing there |
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures::FutureExt;
-use futures::future::try_join_all;
 
-use super::attr::{Item, get_n, get_u64, n, s, take_s};
+use super::attr::{Item, get_n, get_u64, n, s};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, Result};
@@ -79,63 +78,12 @@ impl Store {
         }
         Err(service_error(Service::DynamoDb, "PutItem", &failure))
     }
-
-    /// The next states by key after `after`, at most `limit`, and whether there may be more: one query per shard.
-    ///
-    /// # Errors
-    /// The AWS error.
-    pub async fn list_limits(&self, after: Option<&str>, limit: usize) -> Result<(Vec<(String, LimitState)>, bool)> {
-        let shards = (0..keys::LIMIT_SHARDS).map(|shard| self.list_limit_shard(shard, after, limit));
-        let (mut found, mut ends) = (Vec::new(), Vec::new());
-        for (some, end) in try_join_all(shards).await? {
-            found.extend(some);
-            ends.extend(end);
-        }
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        // Beyond the place where a shard's answer ended, something may be missing.
-        if let Some(end) = ends.iter().min() {
-            found.retain(|(key, _)| key <= end);
-        }
-        let more = !ends.is_empty() || found.len() > limit;
-        found.truncate(limit);
-        Ok((found, more))
-    }
-
-    async fn list_limit_shard(
-        &self,
-        shard: u32,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<(String, LimitState)>, Option<String>)> {
-        let mut query = self.client.query().table_name(&self.table);
-        query = match after {
-            Some(key) => {
-                query.key_condition_expression("pk = :pk AND sk > :after").expression_attribute_values(":after", s(key))
-            }
-            None => query.key_condition_expression("pk = :pk"),
-        };
-        let answer = query
-            .expression_attribute_values(":pk", s(keys::limit_pk(shard)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let end = answer.last_evaluated_key.and_then(|mut key| take_s(&mut key, "sk"));
-        let mut found = Vec::new();
-        for mut item in answer.items.unwrap_or_default() {
-            // One that cannot be read must not hide the others (I7).
-            if let (Ok(state), Some(key)) = (state_of(&item), take_s(&mut item, "sk")) {
-                found.push((key, state));
-            }
-        }
-        Ok((found, end))
-    }
 }
 
 fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64) -> Result<Item> {
     let mut item = keys::limit(key);
     let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+    put("lp", s(keys::limits(keys::limit_list_shard(key))));
     put("v", n(state.version));
     put("nc", n(nonce));
     put("li", s(serde_json::to_string(&state.limits).map_err(Error::internal)?));
@@ -164,7 +112,7 @@ fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64) -> Result<Ite
     Ok(item)
 }
 
-fn state_of(item: &Item) -> Result<LimitState> {
+pub(super) fn state_of(item: &Item) -> Result<LimitState> {
     let broken =
         |name: &str| Error::internal(format_args!("a rate limit's attribute '{name}' is missing or unreadable"));
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());

@@ -32,6 +32,7 @@ mod job_put;
 mod job_replace;
 pub mod keys;
 mod limit_item;
+mod limit_list;
 mod listing;
 mod progress;
 mod queue;

@@ -10,6 +10,7 @@ use ojs_core::limit::{LimitKey, Limits, Override, Window};
 use ojs_core::queue::QueueConfig;
 use ojs_core::{ErrorCode, JobId};
 use ojs_testkit::TestStack;
+use ojs_wire::{Fault, Plan, Then};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
@@ -303,6 +304,63 @@ async fn a_worker_can_block_a_key_until_the_service_behind_it_wants_more() {
     assert_eq!(all(&stack).await.len(), 0);
     stack.clock.advance_ms(3_000);
     assert_eq!(all(&stack).await.len(), 2);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn limits_are_listed_in_the_order_of_their_keys_page_by_page_at_a_bounded_cost() {
+    let stack = TestStack::start().await;
+    let mut keys: Vec<String> = (0..23).map(|i| format!("tenant:{}", i * 7 % 23)).collect();
+    for name in &keys {
+        let over = Override { limits: Limits { concurrency: Some(1), ..Limits::default() }, expires_at: None };
+        stack.engine.set_limit_override(&key(name), Some(over)).await.unwrap();
+    }
+    keys.sort();
+    let (engine, wire) = stack.instance(1).await;
+    let (mut listed, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        wire.meter();
+        let page = engine.list_limits(after.as_deref(), 5).await.unwrap();
+        assert_eq!(wire.take_calls().len(), 9, "a query per shard and one read");
+        assert!(page.limits.len() <= 5);
+        assert!(page.limits.iter().all(|(_, state)| state.override_.is_some()));
+        listed.extend(page.limits.into_iter().map(|(key, _)| key));
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, keys);
+    assert!((5..=23).contains(&pages), "{pages}");
+    stack.stop().await;
+}
+
+/// The message of a job that has waited for its limit for long meets one throttled call.
+#[tokio::test]
+async fn a_message_that_waited_long_for_a_limit_pays_seconds_for_one_throttle() {
+    let stack = TestStack::start().await;
+    limited(&stack, &json!({"key": "db", "concurrency": 1}), 1).await;
+    let first = all(&stack).await.remove(0);
+    let second = limited(&stack, &json!({"key": "db", "concurrency": 1}), 1).await.remove(0);
+    let (engine, wire) = stack.instance(1).await;
+    // Silent for long enough that the receives add up; the lease is kept alive.
+    for _ in 0..60 {
+        stack.clock.advance_ms(1_000);
+        let beat =
+            Heartbeat { worker_id: "w".into(), jobs: vec![(first.id.clone(), None)], visibility_ms: Some(30_000) };
+        stack.engine.heartbeat(beat).await.unwrap();
+        assert!(engine.fetch(stack.fetch_request("w", 1)).await.unwrap().is_empty());
+    }
+    stack.ack(&first.id).await.unwrap();
+    stack.clock.advance_ms(1_000);
+    // Warm: the receive is the second call after the look-up of the queue, then comes the job.
+    wire.disturb(Plan { at: 2, fault: Fault::Throttled, then: Then::Continue });
+    let failed = engine.fetch(stack.fetch_request("w", 1)).await;
+    wire.calm();
+    assert_eq!(failed.unwrap_err().code, ErrorCode::RateLimited);
+    stack.clock.advance_ms(10_000);
+    assert_eq!(stack.fetch("w", 1).await.remove(0).id, second);
     stack.stop().await;
 }
 
