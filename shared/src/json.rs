@@ -24,6 +24,18 @@ pub fn raw(text: impl Into<String>) -> Result<Json> {
     RawValue::from_string(text.into()).map_err(|e| Error::internal(format_args!("not JSON: {e}")))
 }
 
+/// Bytes that a text takes between the quotes of a JSON string, as serde_json writes it: an answer's body leaves Lambda so.
+#[must_use]
+pub fn escaped_bytes(text: &[u8]) -> usize {
+    let escaped = |byte: &u8| match byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
+        // \u00xx
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    text.iter().map(escaped).sum()
+}
+
 /// The members of a JSON object, each as its own text.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -309,6 +321,15 @@ mod tests {
 
     fn code(body: &[u8]) -> &'static str {
         Fields::from_body(body).map_or_else(|e| e.code.as_str(), |_| "ok")
+    }
+
+    #[test]
+    fn escaped_bytes_are_those_of_a_json_string() {
+        let control: String = (0u8..0x20).map(char::from).collect();
+        for text in ["", "plain", r#"{"a":"b"}"#, r"\\", "\u{7f}äöü€😀", "line\nline\r\n\ttab", &control] {
+            let written = serde_json::to_string(text).unwrap();
+            assert_eq!(escaped_bytes(text.as_bytes()), written.len() - 2, "{text:?}");
+        }
     }
 
     #[test]

@@ -15,9 +15,11 @@
 
 pub mod aws;
 pub mod batch;
+mod bounded;
 pub mod bulk;
 pub mod clock;
 pub mod cron;
+pub mod deadline;
 pub mod engine;
 pub mod error;
 pub mod ids;
@@ -32,6 +34,7 @@ pub mod transport;
 pub mod workflow;
 
 pub use clock::{Clock, SystemClock};
+pub use deadline::Deadline;
 pub use engine::Engine;
 pub use error::{Error, ErrorCode, Result};
 pub use ids::{Ids, JobId};

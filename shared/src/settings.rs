@@ -17,6 +17,12 @@ pub struct Settings {
     pub visibility_timeout_ms: i64,
     /// `OJS_FETCH_WAIT_SECONDS`: how long a fetch that found nothing asks once more with a long poll, 0 to 20 s.
     pub fetch_wait: Duration,
+    /// `OJS_REQUEST_TIMEOUT_MS`: how long whatever calls the API waits for an answer, 2,000 to 900,000 ms. On Lambda the
+    /// function's own time-out counts where that is earlier.
+    pub request_timeout_ms: i64,
+    /// `OJS_DEADLINE_MARGIN_MS`: how long before that a request answers with what it has, 600 to 10,000 ms and at most half of
+    /// the time-out. AWS calls may take [`crate::deadline::GRACE_MS`] of it.
+    pub deadline_margin_ms: i64,
     /// `OJS_RETENTION_COMPLETED_DAYS`, `OJS_RETENTION_DISCARDED_DAYS`: how long terminal jobs are kept.
     pub retention: Retention,
     /// `OJS_LISTING_INDEX`: whether new jobs enter the listing index (one write unit each), which the event feed reads.
@@ -51,6 +57,8 @@ impl Default for Settings {
             fifo: false,
             visibility_timeout_ms: 1_800_000,
             fetch_wait: Duration::ZERO,
+            request_timeout_ms: 29_000,
+            deadline_margin_ms: 1_000,
             retention: Retention { completed_s: 7 * 86_400, discarded_s: 30 * 86_400 },
             listing_index: true,
             index_shards: 4,
@@ -113,12 +121,19 @@ impl Settings {
         let visibility_timeout_ms = env
             .number("OJS_VISIBILITY_TIMEOUT_SECONDS", MIN_VISIBILITY_MS / 1_000, MAX_VISIBILITY_MS / 1_000)?
             .map_or(defaults.visibility_timeout_ms, |s| s * 1_000);
+        let request_timeout_ms =
+            env.number("OJS_REQUEST_TIMEOUT_MS", 2_000, 900_000)?.unwrap_or(defaults.request_timeout_ms);
+        let most = (request_timeout_ms / 2).min(10_000);
+        let deadline_margin_ms =
+            env.number("OJS_DEADLINE_MARGIN_MS", 600, most)?.unwrap_or(defaults.deadline_margin_ms);
         Ok(Self {
             table,
             queue_prefix,
             fifo: env.flag("SQS_USE_FIFO", false)?,
             visibility_timeout_ms,
             fetch_wait: Duration::from_secs(env.number("OJS_FETCH_WAIT_SECONDS", 0, 20)?.unwrap_or(0).unsigned_abs()),
+            request_timeout_ms,
+            deadline_margin_ms,
             retention: Retention {
                 completed_s: days("OJS_RETENTION_COMPLETED_DAYS", defaults.retention.completed_s)?,
                 discarded_s: days("OJS_RETENTION_DISCARDED_DAYS", defaults.retention.discarded_s)?,
@@ -213,6 +228,9 @@ mod tests {
             ("OJS_VISIBILITY_TIMEOUT_SECONDS", "0"),
             ("OJS_VISIBILITY_TIMEOUT_SECONDS", "43201"),
             ("OJS_FETCH_WAIT_SECONDS", "21"),
+            ("OJS_REQUEST_TIMEOUT_MS", "1999"),
+            ("OJS_DEADLINE_MARGIN_MS", "599"),
+            ("OJS_DEADLINE_MARGIN_MS", "10001"),
             ("OJS_RETENTION_COMPLETED_DAYS", "-1"),
             ("OJS_INDEX_SHARDS", "0"),
             ("OJS_CRON_MISFIRE_SECONDS", "59"),

@@ -23,9 +23,13 @@ pub struct Wire {
     state: Arc<Mutex<State>>,
 }
 
+/// Sees a call before it leaves.
+type OnCall = dyn Fn(&Call) + Send + Sync;
+
 #[derive(Default)]
 struct State {
     latency: Duration,
+    on_call: Option<Arc<OnCall>>,
     metered: bool,
     plan: Option<Plan>,
     /// Calls under the plan.
@@ -52,6 +56,11 @@ impl Wire {
     /// Delays every call by this.
     pub fn set_latency(&self, latency: Duration) {
         self.state().latency = latency;
+    }
+
+    /// Shows every call from now on to `see` before it leaves: a test moves its clock with it, as if the calls took time.
+    pub fn on_call(&self, see: impl Fn(&Call) + Send + Sync + 'static) {
+        self.state().on_call = Some(Arc::new(see));
     }
 
     /// Asks DynamoDB for the capacity that each call takes, and logs all calls from now on.
@@ -119,6 +128,10 @@ impl Wire {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let mut call = Call::new(&target, request.body().bytes().map_or(0, <[u8]>::len));
         let asked = if metered && call.service == Service::DynamoDb { ask_for_capacity(&mut request) } else { None };
+        let on_call = self.state().on_call.clone();
+        if let Some(see) = on_call {
+            see(&call);
+        }
         delay(latency).await;
         let answer = match fault {
             Some(Fault::NotSent) => Err(broken()),

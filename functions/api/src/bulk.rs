@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ojs_core::Error;
 use ojs_core::bulk::{IdempotencyKey, Operation, Outcome};
-use ojs_core::engine::BulkAnswer;
+use ojs_core::engine::{BulkAnswer, MAX_ANSWER_BYTES};
 
 use crate::batch::BATCH_SIZE;
 use crate::body::JsonBody;
@@ -58,6 +58,7 @@ fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
 
 /// The answer; `all` is the status where all items succeeded (section 11.2).
 fn respond(all: StatusCode, BulkAnswer { answer, replayed }: BulkAnswer) -> Response {
+    let answer = answer.sent(MAX_ANSWER_BYTES);
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = match answer.outcome {
         Outcome::All => all,

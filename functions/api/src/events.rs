@@ -2,8 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use ojs_core::engine::EventQuery;
+use ojs_core::engine::{EventQuery, MAX_ANSWER_BYTES};
+use ojs_core::job::feed::JobEvent;
 use ojs_core::job::{format_ms, queue_name};
+use ojs_core::json::escaped_bytes;
 use ojs_core::{Error, JobId};
 use serde_json::{Value, json};
 
@@ -26,27 +28,35 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
         limit: params.integer("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT),
     };
     let page = api.engine.events(query).await?;
-    let cursor = page.events.last().map(|event| event.id.clone());
-    let events: Vec<Value> = page
-        .events
-        .into_iter()
-        .map(|event| {
-            json!({
-                "specversion": "1.0",
-                "id": event.id,
-                "type": event.kind,
-                "source": if event.kind.starts_with("cron.") { "ojs://ojs-serverless/cron" } else { "ojs://ojs-serverless/api" },
-                "time": format_ms(event.at_ms),
-                "subject": event.subject,
-                "data": event.data,
-            })
-        })
-        .collect();
-    let mut body = json!({"events": events, "has_more": page.has_more});
+    let mut has_more = page.has_more;
+    let (mut events, mut bytes, mut cursor) = (Vec::new(), 0, None);
+    for event in page.events {
+        let shown = shown(&event);
+        bytes += escaped_bytes(shown.to_string().as_bytes()) + 1;
+        if bytes > MAX_ANSWER_BYTES && cursor.is_some() {
+            has_more = true;
+            break;
+        }
+        cursor = Some(event.id);
+        events.push(shown);
+    }
+    let mut body = json!({"events": events, "has_more": has_more});
     if let Some(cursor) = cursor {
         body["cursor"] = Value::String(cursor);
     }
     Ok(reply::ok(&body))
+}
+
+fn shown(event: &JobEvent) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": event.id,
+        "type": event.kind,
+        "source": if event.kind.starts_with("cron.") { "ojs://ojs-serverless/cron" } else { "ojs://ojs-serverless/api" },
+        "time": format_ms(event.at_ms),
+        "subject": event.subject,
+        "data": event.data,
+    })
 }
 
 fn event_id(text: &str) -> Result<String, Error> {

@@ -115,9 +115,10 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
     if let Some(context) = &context {
         span.record("trace_id", context.trace_id());
     }
+    let deadline = api.engine.deadline(killed_at_ms(&request));
     // A panic is a bug, but no reason to drop the connection without an answer.
-    let answering =
-        trace::scoped(context, api.telemetry.has_traces(), AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answering = api.engine.clone().within(deadline, AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answering = trace::scoped(context, api.telemetry.has_traces(), answering);
     let answering = answering.instrument(span.clone());
     let (answered, met) = if method.is_safe() { answering.await } else { to_its_end(answering).await };
     context::link(&span, &met);
@@ -157,6 +158,12 @@ async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send
         // Panics are caught inside, and nothing aborts the task but the end of the process.
         Err(ended) => std::panic::resume_unwind(ended.into_panic()),
     }
+}
+
+/// When Lambda kills the function, ms since the Unix epoch; `None` elsewhere.
+fn killed_at_ms(request: &Request) -> Option<i64> {
+    let deadline = request.extensions().get::<lambda_http::Context>()?.deadline;
+    i64::try_from(deadline).ok().filter(|at| *at > 0)
 }
 
 /// The request's span: what its log lines say, and more where there are traces.

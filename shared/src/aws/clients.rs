@@ -6,6 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::deadline::{ATTEMPT, KeepDeadline, OPERATION};
 use super::observe::Observe;
 use crate::observe::metrics;
 use crate::settings::Settings;
@@ -49,8 +50,8 @@ impl Clients {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(2))
-                    .operation_attempt_timeout(Duration::from_secs(5))
-                    .operation_timeout(Duration::from_secs(15))
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
                     .build(),
             );
         loader = if emulated { loader.region(Region::new("us-east-1")) } else { loader.region(region) };
@@ -66,7 +67,7 @@ impl Clients {
 }
 
 fn dynamodb(config: &SdkConfig, url: Option<String>) -> aws_sdk_dynamodb::Client {
-    let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
+    let mut builder = aws_sdk_dynamodb::config::Builder::from(config).interceptor(KeepDeadline);
     if metrics::enabled() {
         builder = builder.interceptor(Observe);
     }
@@ -77,7 +78,7 @@ fn dynamodb(config: &SdkConfig, url: Option<String>) -> aws_sdk_dynamodb::Client
 }
 
 fn sqs(config: &SdkConfig, url: Option<String>) -> aws_sdk_sqs::Client {
-    let mut builder = aws_sdk_sqs::config::Builder::from(config);
+    let mut builder = aws_sdk_sqs::config::Builder::from(config).interceptor(KeepDeadline);
     if metrics::enabled() {
         builder = builder.interceptor(Observe);
     }

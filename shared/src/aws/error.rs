@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::deadline::call_limit;
 use crate::error::{Error, ErrorCode};
 
 /// The services we call.
@@ -42,6 +43,8 @@ where
     let name = service.name();
     let (code, aws_code) = match error {
         SdkError::ServiceError(e) => (kind(e.err().code()), e.err().code().unwrap_or("unknown")),
+        // Also what was not sent because the request's time was up.
+        SdkError::ConstructionFailure(_) if deadline_is_over() => (ErrorCode::BackendUnavailable, "out of time"),
         SdkError::TimeoutError(_) => (ErrorCode::BackendUnavailable, "timeout"),
         SdkError::DispatchFailure(_) => (ErrorCode::BackendUnavailable, "connection"),
         SdkError::ResponseError(_) => (ErrorCode::BackendUnavailable, "unreadable answer"),
@@ -59,6 +62,11 @@ where
         _ => format!("{name} refused {action}."),
     };
     Error::new(code, text).with("service", name).with("action", action).with("aws_code", aws_code)
+}
+
+/// Whether the request at work sends no more AWS calls.
+fn deadline_is_over() -> bool {
+    call_limit().is_some_and(|left| left.is_zero())
 }
 
 /// What our client is told of an error with this code.

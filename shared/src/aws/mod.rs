@@ -1,6 +1,7 @@
 //! The AWS clients and what their errors mean.
 
 mod clients;
+mod deadline;
 mod error;
 mod observe;
 

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -8,9 +8,32 @@ use crate::ids::{Ids, JobId};
 use crate::job::unique::UniqueKey;
 use crate::job::{NewJob, parse_enqueue};
 use crate::json::Fields;
+use crate::queue::MAX_TIERS;
 
 /// Most jobs in one request (bulk operations section 9.1 asks for 1,000).
 pub const MAX_BATCH_JOBS: usize = 1_000;
+
+/// Most SQS queues that the jobs of one request may need: each pair of queue and priority has one, up to ten an OJS queue. To
+/// make one takes SQS three calls.
+pub const MAX_BATCH_QUEUES: usize = 100;
+
+/// Refuses jobs, by queue and priority, that need more SQS queues than one request may make.
+///
+/// # Errors
+/// `invalid_request` that names `field` and the limit.
+pub fn check_queues<'a>(field: &str, jobs: impl Iterator<Item = (&'a str, i64)>) -> Result<()> {
+    let mut queues: HashMap<&str, HashSet<i64>> = HashMap::new();
+    for (queue, priority) in jobs {
+        queues.entry(queue).or_default().insert(priority);
+    }
+    let needed: usize = queues.values().map(|priorities| priorities.len().min(MAX_TIERS)).sum();
+    if needed <= MAX_BATCH_QUEUES {
+        return Ok(());
+    }
+    let problem =
+        format!("names {needed} different pairs of queue and priority; at most {MAX_BATCH_QUEUES} are allowed");
+    Err(Error::field(field, problem).with("max", MAX_BATCH_QUEUES).with("found", needed))
+}
 
 /// One job of a request: to be made, or refused.
 pub type Entry = std::result::Result<NewJob, Error>;
@@ -101,6 +124,22 @@ mod tests {
 
     fn parse(body: &str) -> Result<Vec<NewJob>> {
         parse_batch(Fields::from_body(body.as_bytes()).unwrap(), 1_700_000_000_000, &Ids::new())
+    }
+
+    #[test]
+    fn a_request_names_a_bounded_number_of_sqs_queues() {
+        let names: Vec<String> = (0..101).map(|queue| format!("q{queue}")).collect();
+        let plain = |count: usize| names.iter().take(count).map(|queue| (queue.as_str(), 0));
+        assert!(check_queues("jobs", plain(100)).is_ok());
+        let error = check_queues("jobs", plain(101)).unwrap_err();
+        let detail = |name: &str| error.details[name].clone();
+        assert_eq!((detail("field"), detail("max"), detail("found")), ("jobs".into(), 100.into(), 101.into()));
+        // Of one OJS queue there are ten SQS queues at most, whatever priorities its jobs have.
+        let all = |queues: usize| {
+            names.iter().take(queues).flat_map(|queue| (-100..=100).map(move |priority| (queue.as_str(), priority)))
+        };
+        assert!(check_queues("jobs", all(10)).is_ok());
+        assert!(check_queues("jobs", all(11)).is_err());
     }
 
     #[test]

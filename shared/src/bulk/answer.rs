@@ -4,6 +4,7 @@ use super::request::Operation;
 use crate::error::Error;
 use crate::ids::JobId;
 use crate::job::Job;
+use crate::json::escaped_bytes;
 
 /// Longest body that is stored with an idempotency key, bytes: an item holds 400 KiB.
 const MAX_STORED_BYTES: usize = 300 * 1_024;
@@ -70,9 +71,19 @@ impl Answer {
     /// without.
     #[must_use]
     pub fn kept(&self) -> Self {
+        self.within(|body| body.len() <= MAX_STORED_BYTES)
+    }
+
+    /// The answer as it is sent: the same where it has more than `max_bytes`, as [`escaped_bytes`] counts.
+    #[must_use]
+    pub fn sent(&self, max_bytes: usize) -> Self {
+        self.within(|body| escaped_bytes(body.as_bytes()) <= max_bytes)
+    }
+
+    fn within(&self, fits: impl Fn(&str) -> bool) -> Self {
         let mut kept = self.clone();
         for codes_only in [false, true] {
-            if kept.body.len() <= MAX_STORED_BYTES {
+            if fits(&kept.body) {
                 break;
             }
             kept.body = shorter(&self.body, codes_only);
@@ -208,6 +219,18 @@ mod tests {
         assert!(kept.body.len() <= MAX_STORED_BYTES);
         let small = enqueue_answer(&[Item::Skipped]);
         assert_eq!(small.kept(), small);
+    }
+
+    #[test]
+    fn what_is_sent_fits_an_answer() {
+        let error = Error::field(&"\"".repeat(8_000), "x");
+        let answer = enqueue_answer(&vec![Item::Failed(&error); 1_000]);
+        assert!(escaped_bytes(answer.body.as_bytes()) > 6_000_000);
+        let sent = answer.sent(6_000_000);
+        assert!(escaped_bytes(sent.body.as_bytes()) <= 6_000_000);
+        assert_eq!((sent.outcome, sent.count), (Outcome::Nothing, 1_000));
+        let small = enqueue_answer(&[Item::Skipped]);
+        assert_eq!(small.sent(6_000_000), small);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-use super::Engine;
+use super::{Engine, MAX_ANSWER_BYTES};
 use crate::cron::Cron;
 use crate::error::Result;
+use crate::json::escaped_bytes;
 
 /// Which cron jobs to list.
 #[derive(Debug, Clone, Default)]
@@ -34,9 +35,22 @@ impl Engine {
         let wanted = query.offset + query.limit;
         let list = self.store.list_crons(query.after.as_deref(), wanted, true).await?;
         let mut crons = list.crons;
-        let next = crons.last().filter(|_| list.more).map(|cron| cron.name().to_owned());
+        let mut next = crons.last().filter(|_| list.more).map(|cron| cron.name().to_owned());
         crons.drain(..query.offset.min(crons.len()));
         crons.retain(|cron| query.enabled.is_none_or(|enabled| cron.definition.enabled == enabled));
+        if let Some(fits) = too_large(&crons) {
+            crons.truncate(fits);
+            next = crons.last().map(|cron| cron.name().to_owned());
+        }
         Ok(CronPage { crons, next })
     }
+}
+
+/// How many of these fit into an answer, which has each of them twice; `None` where all do. The first always does.
+fn too_large(crons: &[Cron]) -> Option<usize> {
+    let mut bytes = 0;
+    crons.iter().position(|cron| {
+        bytes += 2 * serde_json::to_vec(&cron.shown()).map_or(0, |text| escaped_bytes(&text) + 1);
+        bytes > MAX_ANSWER_BYTES
+    })
 }

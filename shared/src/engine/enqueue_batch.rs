@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Engine;
 use super::enqueue::Enqueued;
 use super::enqueue_unique::{Holding, MAX_TRIES, busy, duplicate, keep_the_schedule, replacing, rest};
-use crate::batch::{ABORTED_MS, Batch, BatchState, OPEN_MS, parse_batch, place};
+use crate::batch::{ABORTED_MS, Batch, BatchState, OPEN_MS, check_queues, parse_batch, place};
 use crate::bulk::{Answer, Item, enqueue_answer};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -103,10 +103,10 @@ impl Engine {
             }
             return Ok(answers);
         }
+        check_queues("jobs", jobs.iter().map(|(_, new)| (new.job.queue.as_str(), new.job.priority)))?;
         let queues: BTreeSet<String> = jobs.iter().map(|(_, new)| new.job.queue.clone()).collect();
-        for queue in &queues {
-            self.register_queue(queue).await?;
-        }
+        let each: Vec<_> = queues.iter().map(|queue| self.register_queue(queue)).collect();
+        stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         for (_, new) in &mut jobs {
             self.prepare(&mut new.job, now);
         }

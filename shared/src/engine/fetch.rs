@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::fetch_plan::{choose, wave};
 use super::see::{Seen, Sight, queue_key};
 use super::worker::{Returned, Unsettled};
 use super::{Engine, MAX_ANSWER_BYTES};
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::queue::{QueueConfig, QueueState};
@@ -21,6 +23,10 @@ const MAX_STALE_ROUNDS: usize = 50;
 const MAX_STALE_MS: i64 = 2_000;
 /// A fetch passes over this many jobs of one SQS queue that rate limits keep from starting, and no more.
 const MAX_LIMITED: usize = 50;
+/// With less time left than this, a fetch receives no more, ms: claims follow, and an answer must leave in time.
+const CLAIM_MS: i64 = 1_000;
+/// A fetch receives no more once it has had a job in hand for this long, ms: others can work on what it would still find.
+const IN_HAND_MS: i64 = 1_000;
 /// How long a receive hides a message, s: a claim takes milliseconds, and what a crash or a lost answer leaves hidden
 /// must not stay so for the length of a lease that nobody has.
 const CLAIM_WINDOW_S: i64 = 60;
@@ -44,12 +50,16 @@ pub struct Fetch {
 }
 
 impl Engine {
-    /// Claims jobs for a worker (OJS core section 7.2): receives from each queue in turn, its higher priorities first, ten
-    /// messages a call, then one conditional update per message; of messages that have come back, the jobs are read first. What it must know of the queues (paused, priorities in
-    /// use) is read once a second.
+    /// Claims jobs for a worker (OJS core section 7.2): receives from the queues in their order, each one's higher priorities
+    /// first, ten messages a call, then one conditional update per message; of messages that have come back, the jobs are read
+    /// first. Where the first few SQS queues have too little, the next ones are asked several at once; of more than 32, the less
+    /// preferred take turns. What it must know of the queues (paused, priorities in use) is read once a second.
     ///
     /// With nothing to return, it waits out the last second before a job it met is due, and then asks once more with a
     /// long poll if `OJS_FETCH_WAIT_SECONDS` says so. A queue that fails does not keep the others' jobs back (I7).
+    ///
+    /// It keeps the request's [`Deadline`] (I8): it answers with what it has in time. The claim of a job that can no longer
+    /// be answered, or does not fit into the answer, is undone, and costs the job no attempt.
     ///
     /// # Errors
     /// The first AWS error, if no job has been claimed; claimed jobs are always answered.
@@ -70,10 +80,14 @@ impl Engine {
         let mut round = Round {
             engine: self,
             fetch: &fetch,
+            deadline: Deadline::current(),
+            turn: fastrand::usize(..),
             queues,
             sight,
             jobs: Vec::new(),
+            in_hand_since: None,
             bytes: 0,
+            unanswered: Vec::new(),
             soon: Vec::new(),
             kept: Vec::new(),
             unsettled: Unsettled::default(),
@@ -93,13 +107,7 @@ impl Engine {
         if let Err(error) = round.give_back(kept, 0).await {
             round.failed(error);
         }
-        match round.failure {
-            // Claimed jobs are under a lease: not to answer them would leave them idle until it lapses.
-            Some(error) if round.jobs.is_empty() => return Err(error),
-            Some(error) => tracing::warn!(%error, claimed = round.jobs.len(), "fetch cut short"),
-            None => {}
-        }
-        Ok(round.jobs)
+        round.answer().await
     }
 }
 
@@ -113,12 +121,20 @@ enum Drained {
 struct Round<'a> {
     engine: &'a Engine,
     fetch: &'a Fetch,
+    deadline: Deadline,
+    /// Which of many queues have their turn.
+    turn: usize,
     /// The queues to fetch from, in order of preference.
     queues: Vec<(&'a str, &'a QueueState)>,
     sight: Sight<'a>,
+    /// The jobs of the answer.
     jobs: Vec<Job>,
+    /// When the first of them was claimed, ms.
+    in_hand_since: Option<i64>,
     /// Size of the jobs in the answer.
     bytes: usize,
+    /// Claimed jobs that do not fit into the answer.
+    unanswered: Vec<Job>,
     /// Jobs that are nearly due, and their messages.
     soon: Vec<(i64, Received)>,
     /// Messages of jobs that a rate limit keeps from starting, to be given back at the end.
@@ -133,7 +149,8 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// How many more jobs may be claimed: as many as asked for, and no more than surely fit into the answer.
+    /// How many more jobs may be claimed: as many as asked for, and no more than fit into the answer, at the size that items
+    /// have at most. JSON in JSON is larger: what does not fit after all is not answered.
     fn wanted(&self) -> usize {
         let room = MAX_ANSWER_BYTES.saturating_sub(self.bytes) / MAX_ITEM_BYTES;
         self.fetch.count.saturating_sub(self.jobs.len()).min(room)
@@ -143,25 +160,56 @@ impl Round<'_> {
         self.failure.get_or_insert(error);
     }
 
+    /// Whether there is time for another receive.
+    fn in_time(&self) -> bool {
+        let now = self.engine.now_ms();
+        self.deadline.left_ms(now) > CLAIM_MS && self.in_hand_since.is_none_or(|since| now - since <= IN_HAND_MS)
+    }
+
     async fn all_queues(&mut self) {
-        for (queue, state) in self.queues.clone() {
-            for line in self.engine.known.lines(queue, state, self.engine.now_ms()) {
-                if self.wanted() == 0 {
-                    return;
+        let engine = self.engine;
+        let now = engine.now_ms();
+        let lines = self.queues.clone().into_iter().filter(|(queue, state)| !self.is_shut(queue, state));
+        let lines = lines.map(|(queue, state)| engine.known.lines(queue, state, now)).collect();
+        let mut lines = choose(lines, self.turn);
+        let mut asked = 0;
+        while self.wanted() > 0 && self.in_time() && !lines.is_empty() {
+            let size = wave(asked).min(lines.len());
+            let next: Vec<Line> = lines.drain(..size).filter(|line| !self.shut.contains(&line.queue)).collect();
+            asked += size;
+            self.ask(next).await;
+        }
+    }
+
+    /// Claims from SQS queues, the first of them first. Several are asked at once; what one of them makes superfluous of the
+    /// later ones' messages is returned.
+    async fn ask(&mut self, lines: Vec<Line>) {
+        let (max, hidden_s) = (self.wanted().min(MAX_RECEIVE), self.sight.hidden_s);
+        let transport = &self.engine.transport;
+        let answers =
+            join_all(lines.iter().map(|line| transport.receive(line, max, hidden_s, Duration::ZERO))).await;
+        for (line, answer) in lines.iter().zip(answers) {
+            let drained = match answer {
+                Ok(messages) if self.wanted() == 0 || self.shut.contains(&line.queue) => {
+                    self.kept.extend(messages);
+                    continue;
                 }
-                if self.is_shut(queue, state) {
-                    break;
+                Ok(messages) => self.drain(line, messages).await,
+                Err(error) => Err(error),
+            };
+            match drained {
+                // Remembered only where there are others to ask meanwhile.
+                Ok(Drained::Empty) if self.has_tiers(&line.queue) => {
+                    self.engine.known.note_empty(line, self.engine.now_ms());
                 }
-                match self.drain(&line).await {
-                    // Remembered only where there are others to ask meanwhile.
-                    Ok(Drained::Empty) if !state.tiers.is_empty() => {
-                        self.engine.known.note_empty(&line, self.engine.now_ms());
-                    }
-                    Ok(_) => {}
-                    Err(error) => self.failed(error),
-                }
+                Ok(_) => {}
+                Err(error) => self.failed(error),
             }
         }
+    }
+
+    fn has_tiers(&self, queue: &str) -> bool {
+        self.queues.iter().any(|(name, state)| *name == queue && !state.tiers.is_empty())
     }
 
     /// Whether a queue's own limits let nothing start, as far as is known.
@@ -178,21 +226,17 @@ impl Round<'_> {
         shut
     }
 
-    /// Claims from one SQS queue until there is enough, or nothing left.
-    async fn drain(&mut self, line: &Line) -> Result<Drained> {
+    /// Claims from one SQS queue, of which these messages have been received, until there is enough, or nothing left.
+    async fn drain(&mut self, line: &Line, mut messages: Vec<Received>) -> Result<Drained> {
+        if messages.is_empty() {
+            return Ok(Drained::Empty);
+        }
         let started = self.engine.now_ms();
-        let (mut stale_rounds, mut rounds) = (0, 0);
+        let mut stale_rounds = 0;
         let limited_before = self.limited;
-        while self.wanted() > 0 {
-            // Where messages are stale, more than wanted are asked for: what turns out to be too much is given back.
-            let max = if stale_rounds == 0 { self.wanted().min(MAX_RECEIVE) } else { MAX_RECEIVE };
-            let messages = self.engine.transport.receive(line, max, self.sight.hidden_s, Duration::ZERO).await?;
-            if messages.is_empty() {
-                return Ok(if rounds == 0 { Drained::Empty } else { Drained::Some });
-            }
-            rounds += 1;
+        while !messages.is_empty() {
             let before = self.jobs.len();
-            self.look_at(messages).await?;
+            self.look_at(std::mem::take(&mut messages)).await?;
             if self.shut.contains(&line.queue) || self.limited - limited_before >= MAX_LIMITED {
                 break;
             }
@@ -202,6 +246,12 @@ impl Round<'_> {
                     break;
                 }
             }
+            if self.wanted() == 0 || !self.in_time() {
+                break;
+            }
+            // Where messages are stale, more than wanted are asked for: what turns out to be too much is returned.
+            let max = if stale_rounds == 0 { self.wanted().min(MAX_RECEIVE) } else { MAX_RECEIVE };
+            messages = self.engine.transport.receive(line, max, self.sight.hidden_s, Duration::ZERO).await?;
         }
         Ok(Drained::Some)
     }
@@ -263,10 +313,17 @@ impl Round<'_> {
     fn note(&mut self, message: Received, seen: Result<Seen>) -> Option<Error> {
         match seen {
             Ok(Seen::Won(job, hidden_s)) => {
-                self.bytes += job.answer_bytes();
-                self.jobs.push(*job);
+                self.in_hand_since.get_or_insert(self.engine.now_ms());
                 if let Some(hidden_s) = hidden_s {
                     self.unsettled.hide(message, hidden_s);
+                }
+                let bytes = job.answer_bytes();
+                // The first is answered whatever its size: no item is as large as an answer.
+                if self.bytes + bytes > MAX_ANSWER_BYTES && !self.jobs.is_empty() {
+                    self.unanswered.push(*job);
+                } else {
+                    self.bytes += bytes;
+                    self.jobs.push(*job);
                 }
             }
             Ok(Seen::Soon(at)) => self.soon.push((at, message)),
@@ -317,7 +374,9 @@ impl Round<'_> {
         if self.jobs.is_empty()
             && let Some((first, _)) = soon.first()
         {
-            let wait_ms = (first - self.engine.now_ms()).clamp(0, SOON_MS);
+            let now = self.engine.now_ms();
+            let left_ms = self.deadline.left_ms(now).saturating_sub(CLAIM_MS);
+            let wait_ms = (first - now).clamp(0, SOON_MS).min(left_ms);
             self.engine.clock.sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
             let now = self.engine.now_ms();
             let ready = soon.iter().take_while(|(at, _)| *at <= now).count();
@@ -339,14 +398,20 @@ impl Round<'_> {
         }
     }
 
-    /// Asks all queues once more, at once, each with a long poll.
+    /// Asks the queues once more, at once, each with a long poll; as many as a fetch asks.
     async fn long_poll(&mut self, wait: Duration) {
+        let left_ms = self.deadline.left_ms(self.engine.now_ms()).saturating_sub(CLAIM_MS);
+        // SQS counts whole seconds.
+        let wait = wait.min(Duration::from_secs(left_ms.max(0).unsigned_abs() / 1_000));
+        if wait.is_zero() {
+            return;
+        }
         let max = self.wanted().min(MAX_RECEIVE);
         let hidden_s = self.sight.hidden_s;
         let tiers = |(queue, state): &(&str, &QueueState)| {
             state.tiers_down().into_iter().map(|tier| Line::tier(queue, tier)).collect::<Vec<_>>()
         };
-        let lines: Vec<Line> = self.queues.iter().flat_map(tiers).collect();
+        let lines = choose(self.queues.iter().map(tiers).collect(), self.turn);
         let polls = lines.iter().map(|line| self.engine.transport.receive(line, max, hidden_s, wait));
         let mut messages = Vec::new();
         for answer in join_all(polls).await {
@@ -358,6 +423,23 @@ impl Round<'_> {
         if let Err(error) = self.look_at(messages).await {
             self.failed(error);
         }
+    }
+
+    /// The answer: the claimed jobs, unless the time is up or they do not fit.
+    async fn answer(mut self) -> Result<Vec<Job>> {
+        if self.deadline.is_over(self.engine.now_ms()) {
+            self.unanswered.append(&mut self.jobs);
+        }
+        if !self.unanswered.is_empty() {
+            self.engine.unclaim(&self.unanswered).await;
+        }
+        match self.failure {
+            // Claimed jobs are under a lease: not to answer them would leave them idle until it lapses.
+            Some(error) if self.jobs.is_empty() => return Err(error),
+            Some(error) => tracing::warn!(%error, claimed = self.jobs.len(), "fetch cut short"),
+            None => {}
+        }
+        Ok(self.jobs)
     }
 }
 

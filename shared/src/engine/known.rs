@@ -1,8 +1,8 @@
 //! What a process remembers of queues, to save calls. All of it may be forgotten at any time.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::bounded::Bounded;
 use crate::queue::QueueState;
 use crate::transport::Line;
 
@@ -13,13 +13,13 @@ const EMPTY_MS: i64 = 200;
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    registered: RwLock<HashSet<String>>,
+    registered: RwLock<Bounded<String, ()>>,
     /// Which tier the jobs of a queue and priority belong to; once decided, it stays so.
-    tiers: RwLock<HashMap<(String, i64), i64>>,
+    tiers: RwLock<Bounded<(String, i64), i64>>,
     /// Each with when it was read, ms.
-    states: RwLock<HashMap<String, (i64, Arc<QueueState>)>>,
+    states: RwLock<Bounded<String, (i64, Arc<QueueState>)>>,
     /// Tiers that were found empty, and when, ms.
-    empty: RwLock<HashMap<Line, i64>>,
+    empty: RwLock<Bounded<Line, i64>>,
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -40,11 +40,11 @@ impl Known {
 
     /// Whether the queue is in the registry.
     pub(super) fn is_registered(&self, queue: &str) -> bool {
-        read(&self.registered).contains(queue)
+        read(&self.registered).contains_key(queue)
     }
 
     pub(super) fn note_registered(&self, queue: &str) {
-        write(&self.registered).insert(queue.to_owned());
+        write(&self.registered).insert(queue.to_owned(), ());
     }
 
     /// The tier of a queue's jobs of one priority, if it has been decided.
@@ -119,6 +119,26 @@ mod tests {
         assert_eq!(tiers(13), lines(&[0]));
         known.note_empty(&Line::jobs("q"), 13);
         assert_eq!(tiers(14), lines(&[-5]));
+    }
+
+    #[test]
+    fn made_up_names_do_not_fill_the_memory() {
+        use crate::bounded::MAX_ENTRIES;
+        let known = Known::default();
+        for name in 0..=MAX_ENTRIES {
+            let queue = name.to_string();
+            known.note_registered(&queue);
+            known.note_tier(&queue, 1, 1);
+            known.note_state(&queue, Arc::default(), 0);
+            known.note_empty(&Line::jobs(&queue), 0);
+        }
+        let entries = [
+            read(&known.registered).len(),
+            read(&known.tiers).len(),
+            read(&known.states).len(),
+            read(&known.empty).len(),
+        ];
+        assert!(entries.iter().all(|entries| *entries <= MAX_ENTRIES), "{entries:?}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod enqueue_batch;
 mod enqueue_unique;
 mod events;
 mod fetch;
+mod fetch_plan;
+mod fetch_undo;
 mod fire;
 mod follow;
 mod get;
@@ -79,6 +81,7 @@ pub use queues::QueuePage;
 pub use tick::{LOOKAHEAD_MS, TickBudget};
 pub use workflow_get::WorkflowPage;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use audit::Resends;
@@ -87,6 +90,7 @@ use limiter::Limiters;
 
 use crate::aws::Clients;
 use crate::clock::Clock;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::Ids;
 use crate::job::Job;
@@ -94,8 +98,9 @@ use crate::settings::Settings;
 use crate::store::{Store, Updated};
 use crate::transport::Transport;
 
-/// Most bytes of jobs in one answer: Lambda gives back 6 MB at most, and jobs that are claimed must arrive.
-pub const MAX_ANSWER_BYTES: usize = 5_000_000;
+/// Most bytes of one answer, as [`escaped_bytes`](crate::json::escaped_bytes) counts: the body leaves Lambda as a string in a
+/// JSON object, which has 6,291,556 bytes at most. The rest is for the headers.
+pub const MAX_ANSWER_BYTES: usize = 6_250_000;
 /// How often an operation computes anew because the job changed between its read and its write.
 const MAX_RACES: u32 = 5;
 
@@ -150,6 +155,18 @@ impl Engine {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// The deadline of a request that begins now. `killed_at_ms`: when the function is killed, ms since the Unix epoch.
+    #[must_use]
+    pub fn deadline(&self, killed_at_ms: Option<i64>) -> Deadline {
+        let Settings { request_timeout_ms, deadline_margin_ms, .. } = self.settings;
+        Deadline::of_request(self.now_ms(), request_timeout_ms, deadline_margin_ms, killed_at_ms)
+    }
+
+    /// Runs a request under a deadline, on the engine's clock.
+    pub async fn within<T>(&self, deadline: Deadline, request: impl Future<Output = T>) -> T {
+        deadline.scope(Arc::clone(&self.clock), request).await
     }
 
     /// The source of ids.

@@ -3,6 +3,7 @@ use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::settle;
+use crate::json::escaped_bytes;
 use crate::workflow::{Shown, StepState, StepView, Workflow, WorkflowState};
 
 /// Up to so many steps, each one's job is shown: one read.
@@ -54,7 +55,7 @@ impl Engine {
                 if let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) {
                     let mut job = settle(&job, now).into_owned();
                     // What does not fit is to be had from the job itself.
-                    let size = job.result.as_ref().map_or(0, |result| result.get().len());
+                    let size = job.result.as_ref().map_or(0, |result| escaped_bytes(result.get().as_bytes()));
                     job.result = job.result.filter(|_| size <= room);
                     room = room.saturating_sub(size);
                     step.job = Some(job);

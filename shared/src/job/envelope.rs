@@ -11,7 +11,7 @@ use super::step::Holder;
 use super::time::format_ms;
 use super::unique::{UniqueKey, UniquePolicy};
 use crate::ids::JobId;
-use crate::json::Json;
+use crate::json::{Json, escaped_bytes};
 use crate::limit::RateLimitPolicy;
 use crate::queue::QueueRetention;
 use crate::workflow::MemberOf;
@@ -248,16 +248,11 @@ impl Job {
                 .sum::<usize>()
     }
 
-    /// Bytes that the job takes in an answer, rounded up.
+    /// Bytes that the job takes in an answer, with its lease, as [`escaped_bytes`] counts.
     #[must_use]
     pub fn answer_bytes(&self) -> usize {
-        /// Names, ids, times and punctuation.
-        const FRAME: usize = 1_500;
-        let errors =
-            if self.errors.is_empty() { 0 } else { serde_json::to_string(&self.errors).map_or(0, |e| e.len()) };
-        // The last error is shown twice.
-        let parents = self.parent_results.as_ref().map_or(0, |p| p.get().len());
-        FRAME + self.envelope_bytes() + parents + 2 * errors + self.result.as_ref().map_or(0, |r| r.get().len())
+        // And a comma.
+        serde_json::to_vec(&self.shown(true)).map_or(usize::MAX / 2, |text| escaped_bytes(&text) + 1)
     }
 
     /// The policy of a unique job.

@@ -9,8 +9,9 @@ use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{Line, Role, Transport};
+use super::{Line, Transport};
 use crate::aws::{Service, service_error};
+use crate::bounded::Bounded;
 use crate::error::{Error, ErrorCode, Result};
 
 /// How long a process believes that a queue does not exist, ms.
@@ -26,9 +27,28 @@ const MAX_RECEIVE_COUNT: u32 = 1_000;
 /// What is known of the queues, for the life of the process.
 #[derive(Debug, Default)]
 pub(super) struct QueueUrls {
-    known: RwLock<HashMap<Line, Known>>,
-    /// Who looks for a queue; the others wait for what it finds instead of asking as well.
+    known: RwLock<Bounded<Line, Known>>,
+    /// ARNs of dead-letter queues by OJS queue, which its tiers share.
+    dead_letters: RwLock<Bounded<String, String>>,
+    /// The queues that are looked for or made just now: one request does it, the others wait for what it finds.
     looking: Mutex<HashMap<Line, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// A place among those that look for a queue. The last to leave clears it, also when its request is dropped.
+struct Looking<'a> {
+    urls: &'a QueueUrls,
+    line: &'a Line,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        let mut looking = self.urls.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own and this one: nobody else can come by another way than through the map.
+        if Arc::strong_count(&self.turn) == 2 {
+            looking.remove(self.line);
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -49,15 +69,28 @@ impl QueueUrls {
 
     fn forget(&self, line: &Line) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(line);
+        // The dead-letter queue may have been deleted with it.
+        self.dead_letters.write().unwrap_or_else(PoisonError::into_inner).remove(&line.queue);
     }
 
-    fn looking(&self, line: &Line) -> Arc<tokio::sync::Mutex<()>> {
+    fn looking<'a>(&'a self, line: &'a Line) -> Looking<'a> {
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(looking.entry(line.clone()).or_default())
+        let turn = Arc::clone(looking.entry(line.clone()).or_default());
+        Looking { urls: self, line, turn }
+    }
+
+    fn dead_letter_arn(&self, queue: &str) -> Option<String> {
+        self.dead_letters.read().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
+    }
+
+    fn note_dead_letter_arn(&self, queue: &str, arn: &str) {
+        let mut known = self.dead_letters.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(queue.to_owned(), arn.to_owned());
     }
 
     pub(super) fn clear(&self) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.dead_letters.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -87,7 +120,7 @@ impl Transport {
             return Ok(known);
         }
         let looking = self.urls.looking(line);
-        let _one = looking.lock().await;
+        let _one = looking.turn.lock().await;
         if let Some(known) = self.remembered(line) {
             return Ok(known);
         }
@@ -110,7 +143,7 @@ impl Transport {
             return Ok(url);
         }
         let looking = self.urls.looking(line);
-        let _one = looking.lock().await;
+        let _one = looking.turn.lock().await;
         if let Some(Some(url)) = self.remembered(line) {
             return Ok(url);
         }
@@ -146,14 +179,26 @@ impl Transport {
 
     /// Creates a queue, and the dead-letter queue that it shares with the other tiers. Racing callers ask for the same attributes, so all succeed.
     async fn create(&self, line: &Line) -> Result<String> {
-        let dead_letter = Line { role: Role::DeadLetters, ..line.clone() }.sqs_name(&self.prefix, self.fifo);
-        let dead_letter_url = self.create_one(&dead_letter, None).await?;
-        let dead_letter_arn = self.arn(&dead_letter_url).await?;
+        let dead_letter_arn = self.dead_letter_arn(&line.queue).await?;
         let redrive =
             format!(r#"{{"deadLetterTargetArn":"{dead_letter_arn}","maxReceiveCount":"{MAX_RECEIVE_COUNT}"}}"#);
         let url = self.create_one(&line.sqs_name(&self.prefix, self.fifo), Some(redrive)).await?;
         tracing::info!(queue = line.queue, url, "queue created");
         Ok(url)
+    }
+
+    /// The ARN of an OJS queue's dead-letter queue, which is created if need be: by one request for all tiers.
+    async fn dead_letter_arn(&self, queue: &str) -> Result<String> {
+        let line = Line::dead_letters(queue);
+        let looking = self.urls.looking(&line);
+        let _one = looking.turn.lock().await;
+        if let Some(arn) = self.urls.dead_letter_arn(queue) {
+            return Ok(arn);
+        }
+        let url = self.create_one(&line.sqs_name(&self.prefix, self.fifo), None).await?;
+        let arn = self.arn(&url).await?;
+        self.urls.note_dead_letter_arn(queue, &arn);
+        Ok(arn)
     }
 
     async fn create_one(&self, name: &str, redrive: Option<String>) -> Result<String> {
@@ -210,3 +255,25 @@ impl Transport {
 
 /// Tries that a send to a queue may take while the queue is new, and the pause between them.
 pub(super) const NEW_QUEUE: (u32, Duration) = (NEW_QUEUE_TRIES, NEW_QUEUE_PAUSE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::MAX_ENTRIES;
+
+    #[test]
+    fn made_up_names_do_not_fill_the_memory() {
+        let urls = QueueUrls::default();
+        for name in 0..=MAX_ENTRIES {
+            let line = Line::jobs(&name.to_string());
+            let first = urls.looking(&line);
+            let second = urls.looking(&line);
+            assert!(Arc::ptr_eq(&first.turn, &second.turn));
+            urls.set(&line, Known::Absent(0));
+            urls.note_dead_letter_arn(&line.queue, "arn");
+        }
+        assert!(urls.looking.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+        assert!(urls.known.read().unwrap_or_else(PoisonError::into_inner).len() <= MAX_ENTRIES);
+        assert!(urls.dead_letters.read().unwrap_or_else(PoisonError::into_inner).len() <= MAX_ENTRIES);
+    }
+}

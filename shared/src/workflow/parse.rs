@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::order::order;
 use super::{Callback, Definition, Kind, Step, When, Work};
+use crate::batch::check_queues;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::Ids;
 use crate::job::parse_enqueue;
@@ -34,6 +35,8 @@ struct Reader<'a> {
     jobs: usize,
     /// Bytes of their requests: options are copied into each, so what grows too large ends here, not in memory.
     bytes: usize,
+    /// Where they go: queue and priority.
+    queues: Vec<(String, i64)>,
 }
 
 /// Reads a request for a workflow (workflows sections 4 to 6 and 10; HTTP binding section 14.1), and checks each of its jobs.
@@ -42,7 +45,10 @@ struct Reader<'a> {
 /// `invalid_request` for a workflow that cannot be: without steps, with too many, with ids that are there twice or not at all, with
 /// a cycle, with too many levels; as for an enqueue for each job; `unsupported` for unique jobs; `payload_too_large`.
 pub fn parse_workflow(fields: Fields, now_ms: i64, ids: &Ids) -> Result<Definition> {
-    let definition = Reader { now_ms, ids, jobs: 0, bytes: 0 }.workflow(fields, None, 1)?;
+    let mut reader = Reader { now_ms, ids, jobs: 0, bytes: 0, queues: Vec::new() };
+    let definition = reader.workflow(fields, None, 1)?;
+    let member = if definition.kind.is_flat() { "jobs" } else { "steps" };
+    check_queues(member, reader.queues.iter().map(|(queue, priority)| (queue.as_str(), *priority)))?;
     let size = serde_json::to_string(&definition).map_err(Error::internal)?.len();
     if size > MAX_DEFINITION_BYTES {
         return Err(Error::too_large("workflow", size, MAX_DEFINITION_BYTES));
@@ -150,6 +156,7 @@ impl Reader<'_> {
             let message = "Unique jobs inside workflows are not supported: a step must not be another job's duplicate.";
             return Err(Error::unsupported(message).with("field", format!("{field}.options.unique")));
         }
+        self.queues.push((made.job.queue, made.job.priority));
         Ok(job)
     }
 
@@ -302,6 +309,18 @@ mod tests {
         assert_eq!(request(&graph, 1), r#"{"args":[],"options":{"queue":"r"},"type":"b"}"#);
         let again: Definition = serde_json::from_str(&serde_json::to_string(&graph).unwrap()).unwrap();
         assert_eq!(format!("{again:?}"), format!("{graph:?}"));
+    }
+
+    #[test]
+    fn a_workflow_names_a_bounded_number_of_sqs_queues() {
+        let group = |queues: usize| {
+            let job = |queue| format!(r#"{{"type":"a","args":[],"options":{{"queue":"q{queue}"}}}}"#);
+            let jobs = (0..queues).map(job).collect::<Vec<_>>().join(",");
+            let body = format!(r#"{{"type":"group","jobs":[{jobs}]}}"#);
+            parse_workflow(Fields::from_body(body.as_bytes()).unwrap(), 1_700_000_000_000, &Ids::new())
+        };
+        assert!(group(100).is_ok());
+        assert_eq!(group(101).unwrap_err().details["field"], "jobs");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::crash::harness::{Scenario, enumerate, failed_well};
 use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack, Override, TickBudget};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
-use ojs_core::{ErrorCode, JobId, Result};
+use ojs_core::{Deadline, ErrorCode, JobId, Result};
 use ojs_testkit::fields;
 use serde_json::json;
 
@@ -34,6 +34,32 @@ async fn enqueued(s: &Scenario<'_>, mut options: serde_json::Value) -> Job {
     options["queue"] = json!(s.queue);
     let request = json!({"type": "test", "args": [1], "options": options});
     s.stack.engine.enqueue(fields(&request)).await.unwrap().job
+}
+
+/// A claim that comes too late to be answered is undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn undoing_a_claim() {
+    enumerate(async |s| {
+        let id = enqueued(&s, json!({"retry": {"max_attempts": 1}})).await.id;
+        let deadline = Deadline::at(s.stack.engine.now_ms() + 2_000);
+        // The claim leaves just in time, and the answer would not.
+        s.pass_at("UpdateItem", 2_000);
+        let fetched = s.engine.within(deadline, s.engine.fetch(fetch(&s.queue))).await;
+        s.calm();
+        match fetched {
+            Ok(jobs) => assert!(jobs.is_empty(), "answered too late"),
+            Err(error) => failed_well(&error),
+        }
+        if s.disturbed() {
+            // The undoing may have failed: then the lease lapses, and the attempt counts.
+            s.drain().await;
+        } else {
+            s.finish(&id, State::Completed).await;
+            assert_eq!(s.stack.get(&id).await.attempt, 1);
+        }
+        assert!(s.stack.get(&id).await.state.is_terminal());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod crashes_limits;
 mod crashes_unique;
 mod crashes_workflows;
 mod cron;
+mod deadline;
 mod drain;
 mod fencing;
 mod fifo;

@@ -11,6 +11,7 @@ mod heartbeat;
 mod nack;
 mod retry;
 mod retry_dead;
+mod unclaim;
 
 use super::envelope::{Job, Lease};
 use super::history::Failure;
@@ -51,6 +52,11 @@ impl Holder {
 pub enum Event {
     /// A worker takes the job under this lease.
     Claim(Lease),
+    /// The claim of the lease with this token is undone, because its answer did not reach the worker in time.
+    Unclaim {
+        /// The lease's token.
+        token: String,
+    },
     /// The worker is done.
     Ack {
         /// Who says so.
@@ -131,6 +137,7 @@ pub fn step(job: &Job, event: Event, now_ms: i64) -> Result<Change, Refusal> {
     let from = job.state;
     let job = match event {
         Event::Claim(lease) => claim::claim(job, lease, now_ms),
+        Event::Unclaim { token } => unclaim::unclaim(job, &token),
         Event::Ack { holder, result } => ack::ack(job, &holder, result, now_ms),
         Event::Nack { holder, failure } => nack::nack(job, &holder, failure, now_ms),
         Event::Requeue { holder, failure } => nack::requeue(job, &holder, failure, now_ms),

@@ -150,6 +150,21 @@ fn a_repeated_call_with_its_token_succeeds_and_without_is_refused() {
 }
 
 #[test]
+fn an_undone_claim_costs_no_attempt_and_is_its_own_lease_s() {
+    let before = job("{}");
+    let claimed = claimed("{}");
+    let unclaim = |job: &Job, token: &str| step(job, Event::Unclaim { token: token.to_owned() }, NOW + 1);
+    assert_eq!(unclaim(&claimed, "other").unwrap_err(), Refusal::LeaseLost { attempt: 1 });
+    let undone = unclaim(&claimed, "t").unwrap().job;
+    assert_eq!((undone.state, undone.attempt, undone.started_at), (State::Available, before.attempt, None));
+    assert!(undone.lease.is_none() && undone.ended_lease.is_none());
+    assert_eq!(unclaim(&undone, "t").unwrap_err(), Refusal::State(State::Available));
+    // A worker that comes with the token all the same is refused: its attempt does not count.
+    let ack = Event::Ack { holder: token("t"), result: None };
+    assert_eq!(step(&undone, ack, NOW + 2).unwrap_err(), Refusal::State(State::Available));
+}
+
+#[test]
 fn a_late_ack_is_refused_though_nobody_else_has_come() {
     let ack = Event::Ack { holder: token("t"), result: None };
     assert_eq!(step(&claimed("{}"), ack, NOW + 30_000).unwrap_err(), Refusal::State(State::Available));
@@ -179,7 +194,7 @@ fn pending_jobs_wait_for_activation() {
 }
 
 fn any_event() -> impl Strategy<Value = u8> {
-    0u8..8
+    0u8..9
 }
 
 proptest! {
@@ -209,9 +224,11 @@ proptest! {
                 4 => Event::Requeue { holder: holder.clone(), failure: None },
                 5 => Event::Heartbeat { holder: holder.clone(), duration_ms: None },
                 6 => Event::Cancel,
+                7 => Event::Unclaim { token: holder.token.clone().unwrap_or_default() },
                 _ => Event::Activate,
             };
             let claim = matches!(event, Event::Claim(_));
+            let unclaim = matches!(event, Event::Unclaim { .. });
             let Ok(change) = step(&job, event, now) else { continue };
             prop_assert_eq!(change.from, before.state);
             prop_assert!(!before.state.is_terminal(), "a terminal job changed");
@@ -219,8 +236,8 @@ proptest! {
                 prop_assert_eq!(before.state, State::Available);
                 prop_assert_eq!(change.job.attempt, before.attempt + 1);
             } else {
-                prop_assert_eq!(change.job.attempt, before.attempt);
-                prop_assert!(holder.token.as_deref() != Some("stranger") || (6..8).contains(&kind));
+                prop_assert_eq!(change.job.attempt, before.attempt - u32::from(unclaim));
+                prop_assert!(holder.token.as_deref() != Some("stranger") || matches!(kind, 6 | 8));
             }
             prop_assert_eq!(change.job.lease.is_some(), change.job.state == State::Active);
             prop_assert_eq!(change.job.due_at.is_some(),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ojs_core::engine::{Ack, Fetch, LOOKAHEAD_MS, TickBudget};
 use ojs_core::job::{Holder, Job, State};
@@ -87,6 +88,26 @@ impl Scenario<'_> {
     /// What was disturbed, for messages.
     pub(crate) fn plan(&self) -> Plan {
         self.plan
+    }
+
+    /// Moves the clock on by this, ms, before the next call of this action.
+    pub(crate) fn pass_at(&self, action: &'static str, ms: u64) {
+        let (clock, passed) = (self.stack.clock.clone(), AtomicBool::new(false));
+        self.wire.on_call(move |call| {
+            if call.action == action && !passed.swap(true, Ordering::Relaxed) {
+                clock.advance_ms(ms);
+            }
+        });
+    }
+
+    /// Whether the disturbance has come to pass.
+    pub(crate) fn disturbed(&self) -> bool {
+        self.wire.disturbed_calls() > self.plan.at
+    }
+
+    /// Whether the disturbed process is dead.
+    pub(crate) fn died(&self) -> bool {
+        self.plan.then != Then::Continue
     }
 
     /// Notes claims; no attempt may be claimed twice (I2).
