@@ -34,7 +34,8 @@ impl Intercept for KeepDeadline {
             return Err("the request ran out of time before this call".into());
         }
         // A long poll answers when a message comes, or its wait is over.
-        let wait_s = context.input().downcast_ref::<ReceiveMessageInput>().and_then(|receive| receive.wait_time_seconds);
+        let wait_s =
+            context.input().downcast_ref::<ReceiveMessageInput>().and_then(|receive| receive.wait_time_seconds);
         let wait = Duration::from_secs(u64::try_from(wait_s.unwrap_or(0)).unwrap_or(0));
         let limits = TimeoutConfig::builder()
             .operation_attempt_timeout((ATTEMPT + wait).min(left))

@@ -186,8 +186,7 @@ impl Round<'_> {
     async fn ask(&mut self, lines: Vec<Line>) {
         let (max, hidden_s) = (self.wanted().min(MAX_RECEIVE), self.sight.hidden_s);
         let transport = &self.engine.transport;
-        let answers =
-            join_all(lines.iter().map(|line| transport.receive(line, max, hidden_s, Duration::ZERO))).await;
+        let answers = join_all(lines.iter().map(|line| transport.receive(line, max, hidden_s, Duration::ZERO))).await;
         for (line, answer) in lines.iter().zip(answers) {
             let drained = match answer {
                 Ok(messages) if self.wanted() == 0 || self.shut.contains(&line.queue) => {

@@ -108,7 +108,7 @@ async fn live(stack: &TestStack, seed: u64) {
                 }
                 Event::Cancel => refused(engine.cancel(&id).await),
                 Event::Activate => refused(engine.activate(&id).await),
-                Event::RetryDead | Event::Retry => unreachable!("not drawn"),
+                Event::RetryDead | Event::Retry | Event::Unclaim { .. } => unreachable!("not drawn"),
             };
             assert_eq!(was_refused, expected.is_err() && !repeated, "seed {seed}, event {i}: {expected:?}");
             if let Ok(change) = expected {

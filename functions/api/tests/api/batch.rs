@@ -6,6 +6,7 @@ use crate::support;
 use serde_json::{Value, json};
 use support::*;
 
+const BULK: &str = "/ojs/v1/jobs/bulk";
 const BATCH: &str = "/ojs/v1/jobs/batch";
 
 #[tokio::test]
@@ -28,7 +29,8 @@ async fn jobs_are_answered_in_their_order() {
 #[tokio::test]
 async fn large_batches_are_answered_without_what_the_client_sent() {
     let app = App::start().await;
-    let large = "x".repeat(55_000);
+    // As a string in a string, each of these has four bytes for two.
+    let large = "\"".repeat(20_000);
     let jobs: Vec<Value> = (0..100).map(|_| json!({"type": "large", "args": [large]})).collect();
     let answer = app.post(BATCH, json!({"jobs": jobs})).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
@@ -53,6 +55,13 @@ async fn nothing_is_made_where_one_is_wrong() {
         (json!(many), 413, "payload_too_large"),
     ] {
         app.refused(BATCH, json!({"jobs": jobs}), status, code).await;
+    }
+    // More SQS queues than a request may make.
+    let wide: Vec<Value> =
+        (0..101).map(|queue| json!({"type": "a", "args": [], "options": {"queue": format!("q{queue}")}})).collect();
+    for path in [BATCH, BULK] {
+        let details = app.refused(path, json!({"jobs": wide}), 400, "invalid_request").await;
+        assert_eq!((&details["field"], &details["max"]), (&json!("jobs"), &json!(100)), "{path}");
     }
     let details = app.refused(BATCH, json!({"jobs": many}), 413, "payload_too_large").await;
     assert_eq!(details["max_batch_size"], 1_000);

@@ -13,6 +13,7 @@ mod events;
 mod headers;
 mod health;
 mod jobs;
+mod lambda;
 mod limits;
 mod properties;
 mod queues;
