@@ -117,7 +117,7 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
     }
     let deadline = api.engine.deadline(killed_at_ms(&request));
     // A panic is a bug, but no reason to drop the connection without an answer.
-    let answering = api.engine.clone().within(deadline, AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answering = api.engine.within(deadline, AssertUnwindSafe(next.run(request)).catch_unwind());
     let answering = trace::scoped(context, api.telemetry.has_traces(), answering);
     let answering = answering.instrument(span.clone());
     let (answered, met) = if method.is_safe() { answering.await } else { to_its_end(answering).await };

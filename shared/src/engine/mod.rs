@@ -165,8 +165,8 @@ impl Engine {
     }
 
     /// Runs a request under a deadline, on the engine's clock.
-    pub async fn within<T>(&self, deadline: Deadline, request: impl Future<Output = T>) -> T {
-        deadline.scope(Arc::clone(&self.clock), request).await
+    pub fn within<F: Future>(&self, deadline: Deadline, request: F) -> impl Future<Output = F::Output> + use<F> {
+        deadline.scope(Arc::clone(&self.clock), request)
     }
 
     /// The source of ids.

@@ -266,14 +266,14 @@ async fn large_jobs_come_in_answers_that_fit() {
     const LARGE: usize = 290_000;
     let stack = TestStack::start().await;
     let options = json!({"retry": {"max_attempts": 1, "on_exhaustion": "dead_letter"}});
-    for _ in 0..20 {
+    for _ in 0..30 {
         let request = json!({"type": "t", "args": ["x".repeat(LARGE)], "options": options});
         stack.engine.enqueue(fields(&request)).await.unwrap();
     }
     let mut fetched = Vec::new();
-    while fetched.len() < 20 {
+    while fetched.len() < 30 {
         let jobs = stack.fetch("w", 100).await;
-        assert!(!jobs.is_empty() && jobs.len() * LARGE < 5_500_000, "{} jobs in one answer", jobs.len());
+        assert!(!jobs.is_empty() && jobs.len() * LARGE < 6_250_000, "{} jobs in one answer", jobs.len());
         fetched.extend(jobs);
     }
     for job in &fetched {
@@ -284,13 +284,13 @@ async fn large_jobs_come_in_answers_that_fit() {
     loop {
         let query = DeadLetterQuery { after, limit: 200, ..DeadLetterQuery::default() };
         let page = stack.engine.list_dead_letters(query).await.unwrap();
-        assert!(page.jobs.len() * LARGE < 5_500_000);
+        assert!(page.jobs.len() * LARGE < 6_250_000);
         seen += page.jobs.len();
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    assert_eq!(seen, 20);
+    assert_eq!(seen, 30);
     stack.stop().await;
 }

@@ -105,11 +105,6 @@ impl Scenario<'_> {
         self.wire.disturbed_calls() > self.plan.at
     }
 
-    /// Whether the disturbed process is dead.
-    pub(crate) fn died(&self) -> bool {
-        self.plan.then != Then::Continue
-    }
-
     /// Notes claims; no attempt may be claimed twice (I2).
     pub(crate) fn claims(&self, jobs: &[Job]) {
         for job in jobs {
