@@ -9,7 +9,7 @@ resource "aws_dynamodb_table" "jobs" {
   tags                        = local.tags
 
   dynamic "attribute" {
-    for_each = { pk = "S", sk = "S", dup = "S", dus = "N", dlp = "S", dlq = "S", dls = "S", lp = "S" }
+    for_each = { pk = "S", sk = "S", dup = "S", dus = "N", dlp = "S", dlq = "S", dls = "S", lp = "S", lo = "B" }
 
     content {
       name = attribute.key
@@ -65,7 +65,7 @@ locals {
     dead = { hash = "dlp", range = "dls", more = [] }
     # Sparse: dead letters of one queue, by time.
     dead-in-queue = { hash = "dlq", range = "dls", more = [] }
-    # Jobs of one queue by id.
-    listing = { hash = "lp", range = "pk", more = [] }
+    # Jobs of one queue, and workflows, by the server's time.
+    listing = { hash = "lp", range = "lo", more = [] }
   }
 }

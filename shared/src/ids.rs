@@ -33,6 +33,12 @@ impl JobId {
         i64::from_str_radix(&digits, 16).unwrap_or(0)
     }
 
+    /// Its 16 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 16] {
+        Uuid::try_parse(&self.0).map(Uuid::into_bytes).unwrap_or_default()
+    }
+
     /// The id as text, 36 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

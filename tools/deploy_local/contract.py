@@ -12,9 +12,9 @@ INDEXES = {
     "due": ("dup", "dus", {"gr", "p", "q", "ty", "wk"}),
     "dead": ("dlp", "dls", None),
     "dead-in-queue": ("dlq", "dls", None),
-    "listing": ("lp", "pk", None),
+    "listing": ("lp", "lo", None),
 }
-NUMBERS = {"dus"}
+KINDS = {"dus": "N", "lo": "B"}
 # Differ from queue to queue, and are not settings.
 OF_ONE_QUEUE = ("Arn", "Timestamp", "ApproximateNumber", "RedrivePolicy", "QueueName", "Tags", "Policy")
 
@@ -36,7 +36,7 @@ def table(checks, aws, name):
         indexes[index["IndexName"]] = (*keys(index["KeySchema"]), more)
     checks.check("its four indexes have the right keys and attributes", indexes == INDEXES, indexes)
     kinds = {item["AttributeName"]: item["AttributeType"] for item in seen["AttributeDefinitions"]}
-    wanted = {name: "N" if name in NUMBERS else "S" for name in ("pk", "sk", "dup", "dus", "dlp", "dlq", "dls", "lp")}
+    wanted = {name: KINDS.get(name, "S") for name in ("pk", "sk", "dup", "dus", "dlp", "dlq", "dls", "lp", "lo")}
     checks.check("its key attributes have the right types", kinds == wanted, kinds)
     ttl = seen["TimeToLiveSpecification"]
     checks.check("items expire by `ttl`", ttl == {"AttributeName": "ttl", "Enabled": True}, ttl)

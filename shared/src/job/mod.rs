@@ -26,7 +26,7 @@ pub use step::{Change, Event, Holder, Refusal, step};
 pub use time::{format_ms, parse_rfc3339, parse_when};
 pub(crate) use validate::message_group;
 pub use validate::{
-    MAX_ENVELOPE_BYTES, MAX_META_BYTES, MAX_QUEUE_CHARS, MAX_TYPE_CHARS, MAX_VISIBILITY_MS, MIN_VISIBILITY_MS,
-    is_queue_name, parse_enqueue, queue_name,
+    MAX_ENVELOPE_BYTES, MAX_ID_AHEAD_MS, MAX_META_BYTES, MAX_QUEUE_CHARS, MAX_TYPE_CHARS, MAX_VISIBILITY_MS,
+    MIN_VISIBILITY_MS, is_queue_name, parse_enqueue, queue_name,
 };
 pub use waiting::may_send_again;

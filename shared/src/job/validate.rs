@@ -6,7 +6,7 @@ use super::duration::parse_duration;
 use super::envelope::{Job, Moment, NewJob};
 use super::retry::RetryPolicy;
 use super::state::State;
-use super::time::parse_when;
+use super::time::{format_ms, parse_when};
 use super::unique::{UniqueKey, UniquePolicy};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{Ids, JobId};
@@ -27,6 +27,9 @@ pub const MAX_ENVELOPE_BYTES: usize = 300 * 1_024;
 pub const MIN_VISIBILITY_MS: i64 = 1_000;
 /// Longest lease, ms: what SQS can hide a message for.
 pub const MAX_VISIBILITY_MS: i64 = 43_200_000;
+/// How far the time in a client's id may be ahead of the server's clock, ms: clocks differ by seconds, and readers take an id's time
+/// for the time at which the job was made.
+pub const MAX_ID_AHEAD_MS: i64 = 300_000;
 /// Longest execution timeout, ms: ten years.
 const MAX_TIMEOUT_MS: i64 = 315_360_000_000;
 const MAX_TAGS: usize = 100;
@@ -80,7 +83,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
     let args = fields.take_raw("args").ok_or_else(|| Error::field("args", "is required"))?;
     expect("args", &args, "array")?;
     let id = match fields.take_raw("id") {
-        Some(id) if id.get() != "null" => Some(client_id(&id)?),
+        Some(id) if id.get() != "null" => Some(client_id(&id, now_ms)?),
         _ => None,
     };
     let meta = fields.take_kind("meta", "object")?;
@@ -257,10 +260,23 @@ fn check_specversion(fields: &mut Fields) -> Result<()> {
     }
 }
 
-fn client_id(value: &Json) -> Result<JobId> {
+fn client_id(value: &Json, now_ms: i64) -> Result<JobId> {
     expect("id", value, "string")?;
     let text: String = serde_json::from_str(value.get()).unwrap_or_default();
-    JobId::parse(&text).ok_or_else(|| Error::field("id", "must be a lower-case UUIDv7"))
+    let id = JobId::parse(&text).ok_or_else(|| Error::field("id", "must be a lower-case UUIDv7"))?;
+    if id.made_at_ms() > now_ms.saturating_add(MAX_ID_AHEAD_MS) {
+        let minutes = MAX_ID_AHEAD_MS / 60_000;
+        return Err(Error::field(
+            "id",
+            format_args!(
+                "has a time more than {minutes} minutes ahead of the server's clock, which says {}",
+                format_ms(now_ms)
+            ),
+        )
+        .with("max_ahead_ms", MAX_ID_AHEAD_MS)
+        .with("server_time", format_ms(now_ms)));
+    }
+    Ok(id)
 }
 
 /// The nested option, else the flat field of the same name.
@@ -396,6 +412,20 @@ mod tests {
         let shown = serde_json::to_string(&job.shown(false)).unwrap();
         assert!(shown.contains(r#""x_a":{"b":1.0}"#) && shown.contains(r#""args":[1.10]"#), "{shown}");
         assert!(shown.contains(r#""state":"available""#) && shown.contains(r#""attempt":0"#), "{shown}");
+    }
+
+    #[test]
+    fn an_id_may_be_minutes_ahead_of_the_clock_and_not_more() {
+        let at = |ms: i64| {
+            let id = JobId::derived(ms, &[1; 10]);
+            parse(&format!(r#"{{"type":"a","args":[],"id":"{id}"}}"#)).map(|new| new.job.id == id)
+        };
+        for ms in [0, NOW - 86_400_000, NOW, NOW + MAX_ID_AHEAD_MS] {
+            assert!(at(ms).unwrap(), "{ms}");
+        }
+        for ms in [NOW + MAX_ID_AHEAD_MS + 1, NOW + 86_400_000, (1 << 48) - 1] {
+            assert_eq!(at(ms).unwrap_err().details["field"], "id", "{ms}");
+        }
     }
 
     #[test]

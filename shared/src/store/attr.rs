@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// An item as the SDK has it.
@@ -15,10 +16,22 @@ pub(super) fn n(number: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
+pub(super) fn b(bytes: impl Into<Vec<u8>>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
 /// Takes a string out of an item.
 pub(super) fn take_s(item: &mut Item, name: &str) -> Option<String> {
     match item.remove(name)? {
         AttributeValue::S(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Takes bytes out of an item.
+pub(super) fn take_b(item: &mut Item, name: &str) -> Option<Vec<u8>> {
+    match item.remove(name)? {
+        AttributeValue::B(bytes) => Some(bytes.into_inner()),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@
 //! | `wo` `pr` | step of a workflow, results of those before | | `cq` | asked to stop, ms |
 //! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
-//! | `lp` | listing index | | `dup` `dus` | due index |
+//! | `lp` `lo` | listing index | | `dup` `dus` | due index |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -24,7 +24,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::attr::{Item, get_n, n, s, take_s};
+use super::attr::{Item, b, get_n, n, s, take_s};
 use super::{Store, keys};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -115,6 +115,7 @@ impl Store {
         put("ttl", self.job_ttl_s(job).map(n));
         let shard = keys::shard(&job.id, self.shards);
         put("lp", self.listing.then(|| s(keys::listing(&job.queue, shard))));
+        put("lo", self.listing.then(|| b(keys::listing_sort(job.created_at, &job.id))));
         // A pending job, which is due at no time, is in the index for its expiry.
         let due = job.due_at.or(job.expires_at.as_ref().map(|at| at.at_ms));
         if let Some(due) = due.filter(|_| job.in_due_index) {

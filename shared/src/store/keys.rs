@@ -275,6 +275,14 @@ pub fn of_dead_sort(key: &str) -> Option<(i64, JobId)> {
     Some((at.parse().ok()?, JobId::parse(id)?))
 }
 
+/// Sort key of the listing index: 6 bytes of the server's time, ms since the Unix epoch, then the 16 of the id. Clients choose
+/// ids, so an id alone could put a job before all others for ever.
+#[must_use]
+pub fn listing_sort(created_at_ms: i64, id: &JobId) -> Vec<u8> {
+    let [_, _, ms @ ..] = created_at_ms.max(0).to_be_bytes();
+    ms.into_iter().chain(id.bytes()).collect()
+}
+
 /// Partition of the listing index.
 #[must_use]
 pub fn listing(queue: &str, shard: u32) -> String {
@@ -319,6 +327,15 @@ mod tests {
             (0..8).map(|shard| counter("q", shard)["pk"].as_s().unwrap().clone()).collect();
         assert_eq!(partitions.len(), 8);
         assert!(!partitions.contains(queue_state("q")["pk"].as_s().unwrap()));
+    }
+
+    #[test]
+    fn the_listing_is_sorted_by_the_servers_time_then_by_id() {
+        let id = |text: &str| JobId::parse(text).unwrap();
+        let (low, high) = (id("00000000-0000-7000-8000-000000000000"), id("ffffffff-ffff-7fff-bfff-ffffffffffff"));
+        let sorted = [(0, &low), (255, &high), (256, &low), (1_700_000_000_000, &low), (1_700_000_000_000, &high)];
+        let keys = sorted.map(|(at, id)| listing_sort(at, id));
+        assert!(keys.windows(2).all(|two| two[0] < two[1]) && keys.iter().all(|key| key.len() == 22));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures::FutureExt;
 
-use super::attr::{Item, get_n, get_u64, n, s};
+use super::attr::{Item, b, get_n, get_u64, n, s};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, Result};
@@ -84,6 +84,7 @@ fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64) -> Result<Ite
     let mut item = keys::limit(key);
     let mut put = |name: &str, value| item.insert(name.to_owned(), value);
     put("lp", s(keys::limits(keys::limit_list_shard(key))));
+    put("lo", b(key));
     put("v", n(state.version));
     put("nc", n(nonce));
     put("li", s(serde_json::to_string(&state.limits).map_err(Error::internal)?));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::FutureExt;
 use futures::future::try_join_all;
 
-use super::attr::{s, take_s};
+use super::attr::{b, s, take_s};
 use super::limit_item::state_of;
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
@@ -46,8 +46,8 @@ impl Store {
         let mut query = self.client.query().table_name(&self.table).index_name(table::LISTING_INDEX);
         query = match after {
             Some(name) => query
-                .key_condition_expression("lp = :partition AND pk > :after")
-                .expression_attribute_values(":after", s(keys::limit_pk(name))),
+                .key_condition_expression("lp = :partition AND lo > :after")
+                .expression_attribute_values(":after", b(name)),
             None => query.key_condition_expression("lp = :partition"),
         };
         let answer = query

@@ -1,14 +1,14 @@
 use futures::FutureExt;
 use futures::future::try_join_all;
 
-use super::attr::{s, take_s};
+use super::attr::{s, take_b, take_s};
 use super::{Store, keys, table};
 use crate::aws::{Service, service_error};
 use crate::error::Result;
 use crate::ids::JobId;
 
 impl Store {
-    /// The `limit` newest jobs of a queue by id, newest first: one query per shard of the listing index.
+    /// The `limit` newest jobs of a queue by the server's time, newest first: one query per shard of the listing index.
     ///
     /// # Errors
     /// The AWS error.
@@ -17,10 +17,10 @@ impl Store {
         let mut ids: Vec<_> = try_join_all(shards).await?.into_iter().flatten().collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.truncate(limit);
-        Ok(ids)
+        Ok(ids.into_iter().map(|(_, id)| id).collect())
     }
 
-    async fn newest_in_shard(&self, queue: &str, shard: u32, limit: usize) -> Result<Vec<JobId>> {
+    async fn newest_in_shard(&self, queue: &str, shard: u32, limit: usize) -> Result<Vec<(Vec<u8>, JobId)>> {
         let answer = self
             .client
             .query()
@@ -35,6 +35,8 @@ impl Store {
             .await
             .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
         let ids = answer.items.unwrap_or_default().into_iter();
-        Ok(ids.filter_map(|mut item| keys::job_of_pk(&take_s(&mut item, "pk")?)).collect())
+        Ok(ids
+            .filter_map(|mut item| Some((take_b(&mut item, "lo")?, keys::job_of_pk(&take_s(&mut item, "pk")?)?)))
+            .collect())
     }
 }

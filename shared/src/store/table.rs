@@ -18,10 +18,10 @@ pub const DUE_INDEX: &str = "due";
 pub const DEAD_INDEX: &str = "dead";
 /// Sparse: dead letters of one queue, by time.
 pub const DEAD_IN_QUEUE_INDEX: &str = "dead-in-queue";
-/// Jobs of one queue by id; never changes after the job is made.
+/// Jobs of one queue, and workflows, by the server's time; never changes after the job is made.
 pub const LISTING_INDEX: &str = "listing";
 
-const ATTRIBUTES: [(&str, ScalarAttributeType); 8] = [
+const ATTRIBUTES: [(&str, ScalarAttributeType); 9] = [
     ("pk", ScalarAttributeType::S),
     ("sk", ScalarAttributeType::S),
     ("dup", ScalarAttributeType::S),
@@ -30,6 +30,7 @@ const ATTRIBUTES: [(&str, ScalarAttributeType); 8] = [
     ("dlq", ScalarAttributeType::S),
     ("dls", ScalarAttributeType::S),
     ("lp", ScalarAttributeType::S),
+    ("lo", ScalarAttributeType::B),
 ];
 
 impl Store {
@@ -52,7 +53,7 @@ impl Store {
             index(DUE_INDEX, "dup", "dus", &["ty", "q", "p", "gr", "wk"])?,
             index(DEAD_INDEX, "dlp", "dls", &[])?,
             index(DEAD_IN_QUEUE_INDEX, "dlq", "dls", &[])?,
-            index(LISTING_INDEX, "lp", "pk", &[])?,
+            index(LISTING_INDEX, "lp", "lo", &[])?,
         ] {
             create = create.global_secondary_indexes(index);
         }

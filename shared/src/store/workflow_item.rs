@@ -7,13 +7,13 @@
 //! | `ca` `en` | created, ended, ms | | `cr` | its first jobs may not all be made |
 //! | `nm` | name | | `cd` | its callbacks are made |
 //! | `v` `nc` | version, nonce of the last write | | `dup` `dus` | due index: when a tick looks after it |
-//! | `lp` | listing index, outermost ones only | | `ttl` | when the items may go, s |
+//! | `lp` `lo` | listing index, outermost ones only | | `ttl` | when the items may go, s |
 //! | `pa` | which member of which workflow it is | | `cf` | one of its callbacks has failed |
 //! | `tp` | `traceparent` of its making | | | |
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attr::{Item, get_n, get_u64, n, s, take_s};
+use super::attr::{Item, b, get_n, get_u64, n, s, take_s};
 use super::{Store, keys};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
@@ -58,6 +58,7 @@ impl Store {
             put("pa", s(parent.to_string()));
         } else if self.listing {
             put("lp", s(keys::workflows(shard)));
+            put("lo", b(keys::listing_sort(workflow.created_at, &workflow.id)));
         }
         item
     }

@@ -3,7 +3,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use futures::FutureExt;
 
-use super::attr::{Item, get_u64, n, s, take_s};
+use super::attr::{Item, b, get_u64, n, s, take_s};
 use super::transact::{Reason, Transacted};
 use super::workflow_item::{definition_of, open_shards, workflow_of};
 use super::{Store, keys, table};
@@ -251,8 +251,9 @@ impl Store {
         let mut query = self.client.query().table_name(&self.table).index_name(table::LISTING_INDEX);
         query = match after {
             Some(id) => query
-                .key_condition_expression("lp = :partition AND pk < :after")
-                .expression_attribute_values(":after", s(keys::workflow_pk(id))),
+                .key_condition_expression("lp = :partition AND lo < :after")
+                // Its id is the server's, and has the time at which it was made.
+                .expression_attribute_values(":after", b(keys::listing_sort(id.made_at_ms(), id))),
             None => query.key_condition_expression("lp = :partition"),
         };
         let answer = query

@@ -17,6 +17,7 @@ mod drain;
 mod fencing;
 mod fifo;
 mod limits;
+mod listing;
 mod messages;
 mod model;
 mod outage;

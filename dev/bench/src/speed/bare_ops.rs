@@ -77,6 +77,9 @@ impl Bare {
         item.insert("q".to_owned(), s(queue));
         // Spread as the engine spreads it.
         item.insert("lp".to_owned(), s(format!("{queue}#{}", now_ms % i64::from(self.settings.index_shards))));
+        // As long as the engine's: its time, then the id.
+        let sort = [&now_ms.to_be_bytes()[2..], &id.as_bytes()[..16]].concat();
+        item.insert("lo".to_owned(), AttributeValue::B(Blob::new(sort)));
         item.insert("ca".to_owned(), n(now_ms));
         item.insert("ea".to_owned(), n(now_ms));
         self.clients

@@ -9,7 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use ojs_api::auth::ApiKeys;
 use ojs_api::config::MAX_BODY_BYTES;
-use ojs_testkit::{Answer, Http, TestStack};
+use ojs_core::JobId;
+use ojs_core::job::MAX_ID_AHEAD_MS;
+use ojs_testkit::{Answer, Http, START_MS, TestStack};
 use ojs_wire::Wire;
 use serde_json::{Value, json};
 use support::*;
@@ -165,6 +167,11 @@ fn options(member: &str) -> String {
     with(&format!(r#""options":{{{member}}}"#))
 }
 
+/// The id of a client whose clock shows `ms`.
+fn id_at(ms: i64) -> String {
+    JobId::derived(ms, &[1; 10]).to_string()
+}
+
 /// Bodies that are no JSON at all.
 fn not_json() -> Vec<Vec<u8>> {
     let texts = [
@@ -315,6 +322,10 @@ async fn enqueue_fields() {
         r#""\ud800""#,
     ] {
         bad(with(&format!(r#""id":{value}"#)), "id");
+    }
+    // More than five minutes ahead of the server's clock.
+    for ahead in ["ffffffff-ffff-7fff-bfff-ffffffffffff".to_owned(), id_at(START_MS + MAX_ID_AHEAD_MS + 1)] {
+        bad(with(&format!(r#""id":"{ahead}""#)), "id");
     }
     for value in ["5", "true", "[]", r#""{}""#] {
         bad(with(&format!(r#""meta":{value}"#)), "meta");
