@@ -26,6 +26,8 @@ pub enum ErrorCode {
     Duplicate,
     /// A version or feature this server does not have.
     Unsupported,
+    /// The body is encoded in a way that is not read here.
+    UnsupportedMediaType,
     /// The envelope, result or request body is larger than its limit.
     PayloadTooLarge,
     /// No valid API key.
@@ -55,6 +57,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::Duplicate => "duplicate",
             Self::Unsupported => "unsupported",
+            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PayloadTooLarge => "payload_too_large",
             Self::Unauthenticated => "unauthenticated",
             Self::PermissionDenied => "permission_denied",
@@ -83,6 +86,7 @@ impl ErrorCode {
             Self::Conflict => "Read the job's current state; the transition is not possible from it.",
             Self::Duplicate => "The job exists already; read it by its id or use another id.",
             Self::Unsupported => "See GET /ojs/manifest for what this server supports.",
+            Self::UnsupportedMediaType => "Send the body as the Accept-Encoding header of this answer says.",
             Self::PayloadTooLarge => "Keep the payload below the limit in details; store large data elsewhere.",
             Self::Unauthenticated => "Send 'Authorization: Bearer <OJS_API_KEY>'.",
             Self::PermissionDenied => "Use a key with one of the roles named in details.",

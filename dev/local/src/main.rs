@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ojs_api::cors::Origins;
 use ojs_core::Settings;
 use ojs_core::settings::SettingsError;
 use ojs_emulators::SqsFaults;
@@ -65,6 +66,7 @@ async fn run(args: Args, telemetry: Telemetry) -> Result<(), Box<dyn std::error:
         sqs_addr: loopback(args.sqs_port),
         db: args.db.clone(),
         settings: settings()?,
+        cors_origins: Origins::from_lookup(|name| std::env::var(name).ok())?,
         telemetry,
         ticks: !args.no_ticks,
         faults: if args.chaos { chaos() } else { SqsFaults::default() },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ojs_api::auth::Keyring;
+use ojs_api::cors::{self, Origins};
 use ojs_api::{Api, router};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Engine, Settings, SystemClock};
@@ -37,6 +38,8 @@ pub struct StackOptions {
     pub settings: Settings,
     /// How SQS misbehaves.
     pub faults: SqsFaults,
+    /// Origins whose pages may call the API.
+    pub cors_origins: Origins,
     /// Where numbers and traces go.
     pub telemetry: Telemetry,
     /// Whether the scheduler and the cron jobs tick in this process, once a second.
@@ -53,6 +56,7 @@ impl Default for StackOptions {
             db: None,
             settings: Settings { stats_max_jobs: STATS_MAX_JOBS, test_directives: true, ..Settings::default() },
             faults: SqsFaults::default(),
+            cors_origins: Origins::default(),
             telemetry: Telemetry::default(),
             ticks: true,
         }
@@ -130,7 +134,7 @@ impl Stack {
             telemetry: options.telemetry,
             started: Instant::now(),
         };
-        let app = router(api, admin::routes(Arc::clone(&aws)));
+        let app = cors::allow(router(api, admin::routes(Arc::clone(&aws))), options.cors_origins);
         let (stop, stopped) = watch::channel(false);
         let serve = axum::serve(listener, app).with_graceful_shutdown(ended(stopped.clone())).into_future();
         let mut tasks = vec![tokio::spawn(async move {

@@ -6,6 +6,7 @@ use ojs_core::Settings;
 use ojs_core::settings::{SettingsError, parse_flag};
 
 use crate::auth::ApiKeys;
+use crate::cors::Origins;
 
 /// Largest request body by default, bytes. Lambda takes 6,291,456 bytes of an event, in which the body is base64 (4 bytes for 3) or
 /// a string of JSON; the rest is for headers and context. What is larger, API Gateway refuses itself, without our error.
@@ -24,6 +25,8 @@ pub struct Config {
     pub addr: SocketAddr,
     /// `OJS_MAX_BODY_BYTES`: largest request body, 1,024 to 10,485,760 bytes.
     pub max_body_bytes: usize,
+    /// `OJS_CORS_ALLOW_ORIGINS`: origins whose pages may call the API from a browser, separated by commas.
+    pub cors_origins: Origins,
     /// `OJS_CREATE_TABLE`: create the table at start if it is missing. For development.
     pub create_table: bool,
 }
@@ -70,6 +73,7 @@ impl Config {
             key_secret,
             addr: SocketAddr::new(host, port),
             max_body_bytes,
+            cors_origins: Origins::from_lookup(&lookup)?,
             create_table: parse_flag("OJS_CREATE_TABLE", text("OJS_CREATE_TABLE").as_deref(), false)?,
         })
     }
@@ -94,6 +98,7 @@ mod tests {
         let config = with(&[]).unwrap();
         assert_eq!(config.addr, ([0, 0, 0, 0], 8080).into());
         assert_eq!((config.max_body_bytes, config.create_table), (MAX_BODY_BYTES, false));
+        assert_eq!(config.cors_origins, Origins::default());
     }
 
     #[test]
@@ -106,9 +111,13 @@ mod tests {
 
     #[test]
     fn bad_values_name_their_variable() {
-        for (name, value) in
-            [("OJS_PORT", "http"), ("OJS_HOST", "localhost"), ("OJS_MAX_BODY_BYTES", "1"), ("OJS_CREATE_TABLE", "y?")]
-        {
+        for (name, value) in [
+            ("OJS_PORT", "http"),
+            ("OJS_HOST", "localhost"),
+            ("OJS_MAX_BODY_BYTES", "1"),
+            ("OJS_CREATE_TABLE", "y?"),
+            ("OJS_CORS_ALLOW_ORIGINS", "a.example.com"),
+        ] {
             assert_eq!(with(&[(name, value)]).unwrap_err().variable, name);
         }
     }

@@ -40,7 +40,9 @@ fn parse(mut fields: Fields) -> Result<Fetch, Error> {
         }
     }
     let max = i64::try_from(MAX_FETCH).unwrap_or(i64::MAX);
-    let count = fields.take_integer("count", 1, max)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
+    // The Ruby SDK's name for it.
+    let batch_size = fields.take_integer("batch_size", 1, max)?;
+    let count = fields.take_integer("count", 1, max)?.or(batch_size).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     Ok(Fetch { queues: unique, count, worker_id: worker_id(&mut fields)?, visibility_ms: visibility(&mut fields)? })
 }
 

@@ -61,7 +61,10 @@ fn parse(mut fields: Fields) -> Result<Heartbeat, Error> {
     // The worker protocol counts in `active_jobs` and lists in `active_job_ids`; the HTTP binding lists in the former.
     let listed = fields.take_strings("active_job_ids", MAX_HEARTBEAT_JOBS)?;
     let (field, ids) = match fields.take("active_jobs") {
-        Some(value) if kind(value.get()) == "number" && listed.is_some() => ("active_job_ids", listed),
+        // Those that run none may leave the list out.
+        Some(value) if kind(value.get()) == "number" && (listed.is_some() || value.get() == "0") => {
+            ("active_job_ids", listed)
+        }
         Some(value) => {
             expect("active_jobs", &value, "array")?;
             let ids: Vec<String> = serde_json::from_str(value.get())

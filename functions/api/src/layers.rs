@@ -6,35 +6,57 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use ojs_core::observe::{metrics, trace};
 use ojs_core::{Error, ErrorCode};
 use ojs_telemetry::context;
+use tower::ServiceExt;
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::auth::Operation;
 use crate::metrics::PROMETHEUS;
 use crate::problem::Problem;
-use crate::reply::MEDIA_TYPE;
+use crate::reply::{JSON, MEDIA_TYPE};
 use crate::router::Api;
 
 /// The protocol version this server speaks (HTTP binding section 3.2).
 const OJS_VERSION: &str = "1.0";
+/// What some clients ask for: any version that is compatible with 1.0.
+const MAJOR_VERSION: &str = "1";
 const X_REQUEST_ID: &str = "x-request-id";
 /// Longest request id taken over from a client, bytes.
 const MAX_REQUEST_ID: usize = 128;
 
 pub(crate) fn around(routes: Router<Api>, api: Api) -> Router {
-    routes
+    let app: Router = routes
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
         .layer(middleware::from_fn_with_state(api.clone(), admit))
         .layer(middleware::from_fn_with_state(api.clone(), frame))
-        .with_state(api)
+        .with_state(api);
+    // Layers of a router run after it has chosen the route.
+    Router::new().fallback_service(app.map_request(without_trailing_slashes))
+}
+
+/// The path without slashes at its end: `/jobs/` is `/jobs`.
+fn without_trailing_slashes(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path();
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.len() == path.len() || trimmed.is_empty() {
+        return request;
+    }
+    let short = uri.query().map_or_else(|| trimmed.to_owned(), |query| format!("{trimmed}?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = short.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 async fn no_route(request: Request) -> Problem {
@@ -64,7 +86,8 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
     let checked = principal.check(operation).inspect_err(|_| {
         tracing::warn!(principal = principal.name, operation = operation.as_str(), "permission denied");
     });
-    if let Err(error) = checked.and_then(|()| version(headers)).and_then(|()| content_type(&request)) {
+    let checked = checked.and_then(|()| version(headers)).and_then(|()| encoding(&request));
+    if let Err(error) = checked.and_then(|()| content_type(&request)) {
         return Problem(error).into_response();
     }
     next.run(request).await
@@ -72,7 +95,7 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
 
 fn version(headers: &HeaderMap) -> Result<(), Error> {
     match headers.get("ojs-version") {
-        Some(asked) if asked != OJS_VERSION && !asked.as_bytes().starts_with(b"1.0.") => {
+        Some(asked) if asked != OJS_VERSION && asked != MAJOR_VERSION && !asked.as_bytes().starts_with(b"1.0.") => {
             let asked = String::from_utf8_lossy(asked.as_bytes()).into_owned();
             Err(Error::new(
                 ErrorCode::Unsupported,
@@ -84,17 +107,40 @@ fn version(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
+/// Bodies are not compressed: the limit is for what is read, and a client that is told so can send them plain.
+fn encoding(request: &Request) -> Result<(), Error> {
+    let given = request.headers().get_all(header::CONTENT_ENCODING);
+    let refused = given
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase())
+        .find(|value| !value.is_empty() && value != "identity");
+    match refused {
+        Some(encoding) if has_body(request) => Err(Error::new(
+            ErrorCode::UnsupportedMediaType,
+            format!("Content-Encoding '{encoding}' is not supported; send the body without compression."),
+        )
+        .with("field", "Content-Encoding")
+        .with("supported", "identity")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a body that a handler may read.
+fn has_body(request: &Request) -> bool {
+    !axum::body::HttpBody::is_end_stream(request.body())
+        && !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
 /// Bodies are OJS JSON or plain JSON; parameters such as a charset do not matter (HTTP binding section 4.1).
 fn content_type(request: &Request) -> Result<(), Error> {
     let Some(given) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
     // Clients name a type even where they send no body.
-    let no_body = axum::body::HttpBody::is_end_stream(request.body());
-    if no_body || matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    if !has_body(request) {
         return Ok(());
     }
     let given = String::from_utf8_lossy(given.as_bytes());
     let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == MEDIA_TYPE || essence == "application/json" {
+    if essence == MEDIA_TYPE || essence == JSON {
         return Ok(());
     }
     Err(Error::new(
@@ -108,6 +154,7 @@ fn content_type(request: &Request) -> Result<(), Error> {
 async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request_id(&api, request.headers());
+    let media_type = media_type(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let span = span(&api, &request, &request_id, &method, &path, route.as_deref());
@@ -134,7 +181,7 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
     }
     headers.insert("x-ojs-media-type", HeaderValue::from_static(MEDIA_TYPE));
     if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROMETHEUS) {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(X_REQUEST_ID, id);
@@ -148,6 +195,15 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
         _ => tracing::debug!(status = status.as_u16(), ms, "answered"),
     });
     response
+}
+
+/// The name of the answer's media type: OJS's, unless the client accepts `application/json` and nothing else (ADR 0037).
+fn media_type(headers: &HeaderMap) -> &'static str {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    let (Some(accept), None) = (accepted.next(), accepted.next()) else { return MEDIA_TYPE };
+    let Ok(accept) = accept.to_str() else { return MEDIA_TYPE };
+    let essence = accept.split(';').next().unwrap_or_default().trim();
+    if !accept.contains(',') && essence.eq_ignore_ascii_case(JSON) { JSON } else { MEDIA_TYPE }
 }
 
 /// Runs a request that may write to its end, even if the client closes the connection meanwhile: what follows from a write

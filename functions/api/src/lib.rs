@@ -9,6 +9,7 @@ mod batch;
 mod body;
 mod bulk;
 pub mod config;
+pub mod cors;
 mod cron;
 mod dead_letter;
 mod events;

@@ -9,7 +9,7 @@ use lambda_http::Adapter;
 use lambda_http::lambda_runtime::Runtime;
 use lambda_http::lambda_runtime::layers::{OpenTelemetryFaasTrigger, OpenTelemetryLayer};
 use ojs_api::auth::{Keyring, secret::Secret};
-use ojs_api::{Api, Config, router};
+use ojs_api::{Api, Config, cors, router};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Clock, Engine, SystemClock};
 use ojs_telemetry::Telemetry;
@@ -58,7 +58,7 @@ async fn run(telemetry: &Telemetry) -> Outcome<()> {
         tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: anybody who reaches this API may use it");
     }
     let api = Api { engine, keys, max_body_bytes, telemetry: telemetry.clone(), started: Instant::now() };
-    let app = router(api, Router::new());
+    let app = cors::allow(router(api, Router::new()), config.cors_origins);
     if in_lambda {
         // Once the answer is posted and before the sandbox is frozen.
         let telemetry = telemetry.clone();

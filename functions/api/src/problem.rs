@@ -26,6 +26,7 @@ pub fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::InvalidPayload | ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
         ErrorCode::ValidationError | ErrorCode::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::Conflict | ErrorCode::Duplicate => StatusCode::CONFLICT,
@@ -62,6 +63,9 @@ impl Problem {
         }
         if let Some(max) = details.get("max_batch_size").and_then(Value::as_u64) {
             headers.insert(MAX_BATCH_SIZE, HeaderValue::from(max));
+        }
+        if *code == ErrorCode::UnsupportedMediaType {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if *code == ErrorCode::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,4 +1,4 @@
-//! Answers: always OJS's media type, never negotiated (HTTP binding section 4).
+//! Answers: JSON under OJS's media type (HTTP binding section 4).
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,6 +13,9 @@ pub(crate) const MEDIA_TYPE: &str = "application/openjobspec+json";
 /// In place of an answer that cannot be sent.
 const TOO_LARGE: &[u8] =
     br#"{"error":{"code":"internal_error","message":"The answer is too large to be sent.","retryable":false}}"#;
+
+/// Its other name, for clients that accept no other.
+pub(crate) const JSON: &str = "application/json";
 
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {

@@ -8,12 +8,12 @@ use crate::ids::{Ids, JobId};
 use crate::job::unique::UniqueKey;
 use crate::job::{NewJob, parse_enqueue};
 use crate::json::Fields;
-use crate::queue::MAX_TIERS;
+use crate::queue::MAX_ALL_TIERS;
 
 /// Most jobs in one request (bulk operations section 9.1 asks for 1,000).
 pub const MAX_BATCH_JOBS: usize = 1_000;
 
-/// Most SQS queues that the jobs of one request may need: each pair of queue and priority has one, up to ten an OJS queue. To
+/// Most SQS queues that the jobs of one request may need: each pair of queue and priority has one, up to 13 an OJS queue. To
 /// make one takes SQS three calls.
 pub const MAX_BATCH_QUEUES: usize = 100;
 
@@ -26,7 +26,7 @@ pub fn check_queues<'a>(field: &str, jobs: impl Iterator<Item = (&'a str, i64)>)
     for (queue, priority) in jobs {
         queues.entry(queue).or_default().insert(priority);
     }
-    let needed: usize = queues.values().map(|priorities| priorities.len().min(MAX_TIERS)).sum();
+    let needed: usize = queues.values().map(|priorities| priorities.len().min(MAX_ALL_TIERS)).sum();
     if needed <= MAX_BATCH_QUEUES {
         return Ok(());
     }
@@ -134,12 +134,12 @@ mod tests {
         let error = check_queues("jobs", plain(101)).unwrap_err();
         let detail = |name: &str| error.details[name].clone();
         assert_eq!((detail("field"), detail("max"), detail("found")), ("jobs".into(), 100.into(), 101.into()));
-        // Of one OJS queue there are ten SQS queues at most, whatever priorities its jobs have.
+        // Of one OJS queue there are 13 SQS queues at most, whatever priorities its jobs have.
         let all = |queues: usize| {
             names.iter().take(queues).flat_map(|queue| (-100..=100).map(move |priority| (queue.as_str(), priority)))
         };
-        assert!(check_queues("jobs", all(10)).is_ok());
-        assert!(check_queues("jobs", all(11)).is_err());
+        assert!(check_queues("jobs", all(7)).is_ok());
+        assert!(check_queues("jobs", all(8)).is_err());
     }
 
     #[test]

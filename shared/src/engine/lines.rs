@@ -44,7 +44,7 @@ impl Engine {
         for priority in priorities {
             let tier = nearest_tier(*priority, &state.tiers);
             if tier != *priority {
-                tracing::info!(queue, priority, tier, "too many priorities in use; jobs join the next lower one");
+                tracing::info!(queue, priority, tier, "too many priorities in use; jobs join another one's");
             }
             self.known.note_tier(queue, *priority, tier);
         }

@@ -10,4 +10,4 @@ pub use config::QueueConfig;
 pub use retention::QueueRetention;
 pub use state::QueueState;
 pub use stats::{Ended, Live, QueueStats};
-pub use tier::{MAX_TIERS, nearest_tier};
+pub use tier::{MAX_ALL_TIERS, MAX_TIERS, is_reserved, nearest_tier};

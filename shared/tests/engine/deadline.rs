@@ -239,9 +239,10 @@ async fn tiers_noted_together_stay_within_the_limit() {
     };
     assert_eq!(tiers(&[1, 2, 3]).await, [1, 2, 3]);
     assert_eq!(tiers(&[4, 5, 6, 7]).await, [1, 2, 3, 4, 5, 6, 7]);
-    // Two are left, and the first two take them.
-    assert_eq!(tiers(&[20, 3, 30, 40]).await, [1, 2, 3, 4, 5, 6, 7, 20, 30]);
-    assert_eq!(tiers(&[50]).await, [1, 2, 3, 4, 5, 6, 7, 20, 30]);
-    assert_eq!(tiers(&[7]).await, [1, 2, 3, 4, 5, 6, 7, 20, 30]);
+    // Two are left, and the first two take them. The last one joins a tier that may always be added.
+    assert_eq!(tiers(&[20, 3, 30, 40]).await, [1, 2, 3, 4, 5, 6, 7, 20, 30, 99]);
+    assert_eq!(tiers(&[50]).await, [1, 2, 3, 4, 5, 6, 7, 20, 30, 99]);
+    assert_eq!(tiers(&[7]).await, [1, 2, 3, 4, 5, 6, 7, 20, 30, 99]);
+    assert_eq!(tiers(&[-1, 100, 8]).await, [-100, 1, 2, 3, 4, 5, 6, 7, 20, 30, 99, 100]);
     stack.stop().await;
 }

@@ -75,17 +75,19 @@ async fn a_known_priority_is_enqueued_as_cheaply_as_none() {
     stack.stop().await;
 }
 
-/// Ten SQS queues at most; what is beyond joins the next lower one, and nothing is lost.
+/// Ten SQS queues and three for the ends of the range at most; what is beyond joins another one, and nothing is lost.
 #[tokio::test]
-async fn priorities_beyond_the_limit_join_the_next_lower_tier() {
+async fn priorities_beyond_the_limit_join_another_tier() {
     let stack = TestStack::start().await;
     let first: Vec<i64> = (1..=9).map(|i| i * 10).collect();
     enqueue(&stack, &first).await;
-    enqueue(&stack, &[95, 15, 5, -1, 20]).await;
-    assert_eq!([90, 10, 0, 20].map(|tier| depth(&stack, tier)), [Some(2), Some(2), Some(2), Some(2)]);
+    enqueue(&stack, &[95, 15, 5, -1, 20, 0, 100]).await;
+    let depths = [100, 99, 90, 20, 10, 0, -100].map(|tier| depth(&stack, tier));
+    assert_eq!(depths, [1, 1, 1, 3, 2, 1, 1].map(Some));
     assert_eq!([95, 15, 5, -1].map(|tier| depth(&stack, tier)), [None; 4]);
+    stack.clock.advance_ms(1_000);
     let jobs = stack.fetch("w", 50).await;
-    assert_eq!(priorities(&jobs), [90, 95, 80, 70, 60, 50, 40, 30, 20, 20, 10, 15, 5, -1]);
+    assert_eq!(priorities(&jobs), [100, 95, 90, 80, 70, 60, 50, 40, 30, 20, 15, 20, 10, 5, 0, -1]);
     for job in &jobs {
         stack.ack(&job.id).await.unwrap();
     }
@@ -96,7 +98,7 @@ async fn priorities_beyond_the_limit_join_the_next_lower_tier() {
         .enqueue(ojs_testkit::fields(&json!({"type": "test", "args": [], "options": {"priority": 95}})))
         .await
         .unwrap();
-    assert_eq!(depth(&stack, 90), Some(1));
+    assert_eq!(depth(&stack, 99), Some(1));
     stack.stop().await;
 }
 

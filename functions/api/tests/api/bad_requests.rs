@@ -939,14 +939,12 @@ async fn routes_and_methods() {
         "/ojs/v1/",
         "/ojs/v2/jobs",
         "/ojs/v1/job",
-        "/ojs/v1/jobs/",
         "/OJS/v1/jobs",
         "/health",
         "/ojs/v1/manifest",
         "/ojs/health",
         "/ojs/v1//jobs",
         "/ojs/v1/workers",
-        "/ojs/v1/workers/fetch/",
         "/ojs/v1/jobs/a/b",
         "/ojs/v1/jobs/a/b/c",
         "/ojs/v1/dead-letter/x/y",
@@ -1032,7 +1030,7 @@ async fn headers() {
         rows.push(Row::new("DELETE", job_path(NOBODY), "", 404, "not_found").headers(&[("content-type", kind)]));
         rows.push(Row::new("POST", JOBS, "", 400, "invalid_payload").headers(&[("content-type", kind)]));
     }
-    for version in ["2.0", "1", "1.1", "0.9", "", "1.0x", "v1.0", "1.0,2.0", "10.0"] {
+    for version in ["2.0", "2", "1.", "1.1", "0.9", "", "1.0x", "v1.0", "1.0,2.0", "10.0"] {
         for (method, path) in
             [("POST", JOBS), ("GET", QUEUES), ("GET", "/ojs/v1/health"), ("GET", "/ojs/manifest"), ("GET", "/nowhere")]
         {
@@ -1040,6 +1038,30 @@ async fn headers() {
             rows.push(row.headers(&[("ojs-version", version), ("content-type", "application/json")]));
         }
     }
+    all_refused(rows).await;
+}
+
+#[tokio::test]
+async fn bodies_are_not_compressed() {
+    let mut rows = Vec::new();
+    for encoding in ["gzip", "GZIP", "deflate", "br", "zstd", "x-mine", "identity, gzip"] {
+        for path in [JOBS, FETCH, ACK, CRON] {
+            let row = Row::new("POST", path, b"\x1f\x8b\x08\x00".to_vec(), 415, "unsupported_media_type");
+            let row = row.headers(&[("content-encoding", encoding), ("content-type", "application/json")]);
+            rows.push(
+                row.detail("field", "Content-Encoding").detail("supported", "identity").naming("Content-Encoding"),
+            );
+        }
+        // Without a body there is nothing to be read.
+        rows.push(
+            Row::new("DELETE", job_path(NOBODY), "", 404, "not_found").headers(&[("content-encoding", encoding)]),
+        );
+    }
+    rows.push(
+        Row::new("POST", JOBS, "{}", 415, "unsupported_media_type")
+            .headers(&[("content-encoding", "gzip")])
+            .naming("gzip"),
+    );
     all_refused(rows).await;
 }
 
@@ -1056,7 +1078,7 @@ async fn good_headers_are_accepted() {
         " application/json ",
         "application/json;",
     ] {
-        for version in ["1.0", "1.0.0", "1.0.17"] {
+        for version in ["1", "1.0", "1.0.0", "1.0.0-rc.1", "1.0.17"] {
             let row = Row::new("POST", JOBS, r#"{"type":"a.b","args":[]}"#, 201, "");
             let headers = [("content-type", kind), ("ojs-version", version)];
             let answer = row.headers(&headers).send(&http).await;
@@ -1065,6 +1087,11 @@ async fn good_headers_are_accepted() {
     }
     let answer = Row::new("POST", JOBS, r#"{"type":"a.b","args":[]}"#, 201, "").headers(&[]).send(&http).await;
     assert_eq!(answer.status, 201, "without a Content-Type: {}", answer.body);
+    for encoding in ["identity", "Identity", ""] {
+        let row = Row::new("POST", JOBS, r#"{"type":"a.b","args":[]}"#, 201, "");
+        let answer = row.headers(&[("content-encoding", encoding)]).send(&http).await;
+        assert_eq!(answer.status, 201, "{encoding}: {}", answer.body);
+    }
     // What a GET says of a body it does not have does not matter.
     let answer = Row::new("GET", QUEUES, "", 200, "").headers(&[("content-type", "text/plain")]).send(&http).await;
     assert_eq!(answer.status, 200);

@@ -11,6 +11,7 @@ use ojs_testkit::{Answer, TestStack};
 use ojs_wire::{Fault, Plan, Then};
 use serde_json::json;
 use support::*;
+use tower::ServiceExt;
 
 #[tokio::test]
 async fn success_and_error_have_the_standard_headers() {
@@ -27,7 +28,7 @@ async fn success_and_error_have_the_standard_headers() {
         ("/nowhere", 404),
         (FETCH, 405),
     ] {
-        for accept in [None, Some("application/json"), Some("text/html"), Some("application/json;q=0, */*;q=0")] {
+        for accept in [None, Some("text/html"), Some("*/*"), Some("application/json;q=0, */*;q=0")] {
             let mut request = Request::get(path);
             if let Some(accept) = accept {
                 request = request.header("accept", accept);
@@ -36,6 +37,121 @@ async fn success_and_error_have_the_standard_headers() {
             assert_eq!(answer.status, status, "{path}");
             assert_framed(&answer.headers, &serde_json::from_str(&answer.text).unwrap());
         }
+    }
+    app.stop().await;
+}
+
+/// The name of the media type changes, nothing else (ADR 0037).
+#[tokio::test]
+async fn clients_that_accept_plain_json_alone_get_its_name() {
+    let app = App::start().await;
+    let id = app.enqueue(json!({})).await;
+    let http = app.stack.http();
+    for (accept, wanted) in [
+        ("application/json", "application/json"),
+        ("Application/JSON; charset=utf-8", "application/json"),
+        ("application/json, text/plain, */*", MEDIA_TYPE),
+        ("application/openjobspec+json, application/json", MEDIA_TYPE),
+        (MEDIA_TYPE, MEDIA_TYPE),
+        ("application/*", MEDIA_TYPE),
+        ("", MEDIA_TYPE),
+    ] {
+        for (path, status) in [(job_path(&id), 200), (job_path(NOBODY), 404), (FETCH.to_owned(), 405)] {
+            let send = async |accept: &str| {
+                let request = Request::get(&path).header("accept", accept).header("x-request-id", "same");
+                http.send(request.body(Body::empty()).unwrap()).await
+            };
+            let (answer, plain) = (send(accept).await, send("*/*").await);
+            assert_eq!((answer.status.as_u16(), &answer.body), (status, &plain.body), "{accept} {path}");
+            assert_eq!(answer.headers["content-type"], wanted, "{accept} {path}");
+            assert_eq!(answer.headers["x-ojs-media-type"], MEDIA_TYPE);
+        }
+    }
+    // Bulk requests make their answers themselves.
+    let request = Request::post("/ojs/v1/jobs/bulk").header("accept", "application/json");
+    let answer = http.send(request.body(Body::from(r#"{"jobs":[{"type":"a","args":[]}]}"#)).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), &answer.headers["content-type"]), (201, &"application/json".parse().unwrap()));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn slashes_at_the_end_of_a_path_do_not_matter() {
+    let app = App::start().await;
+    let id = app.enqueue(json!({})).await;
+    for (path, status) in [
+        (format!("{}/", job_path(&id)), 200),
+        (format!("{}//", job_path(&id)), 200),
+        (format!("{QUEUES}/?limit=1"), 200),
+        ("/ojs/v1/health/".to_owned(), 200),
+        ("/ojs/manifest/".to_owned(), 200),
+        (format!("{FETCH}/"), 405),
+        ("/".to_owned(), 404),
+        ("//".to_owned(), 404),
+        ("/nowhere/".to_owned(), 404),
+        ("/ojs/v1//health".to_owned(), 404),
+    ] {
+        let answer = app.get(&path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+    }
+    let page = app.get(&format!("{QUEUES}/?limit=1")).await;
+    assert_eq!(page.body["pagination"]["limit"], 1);
+    let made = app.post(&format!("{JOBS}/"), json!({"type": "a", "args": []})).await;
+    assert_eq!(made.status, 201);
+    // The rights are those of the route.
+    let keys = ApiKeys::from_lookup(|name| (name == "OJS_API_KEY").then(|| "a-test-key".to_owned())).unwrap();
+    let closed = app.stack.http_on(&app.stack.engine, keys);
+    assert_eq!(closed.call("GET", &format!("{QUEUES}/"), None).await.status, 401);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_configured_origins_may_call() {
+    let app = App::start().await;
+    let keys = ApiKeys::from_lookup(|name| (name == "OJS_API_KEY").then(|| "a-test-key".to_owned())).unwrap();
+    let router = app.stack.http_on(&app.stack.engine, keys).router();
+    let origin = "https://jobs.example.com";
+    let send = async |origins: &str, method: &str, origin: Option<&str>, preflight: bool| {
+        let app = ojs_api::cors::allow(router.clone(), ojs_api::cors::Origins::parse(origins).unwrap());
+        let mut request = Request::builder().method(method).uri(JOBS);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        if preflight {
+            request = request.header("access-control-request-method", "POST");
+        }
+        app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    };
+    let allowed = |answer: &http::Response<Body>| {
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    let configured = "http://localhost:3000, https://Jobs.example.com";
+    let answer = send(configured, "OPTIONS", Some(origin), true).await;
+    assert_eq!((answer.status().as_u16(), allowed(&answer).as_deref()), (204, Some(origin)));
+    for (name, part) in [
+        ("access-control-allow-methods", "PATCH"),
+        ("access-control-allow-headers", "authorization"),
+        ("access-control-max-age", "600"),
+        ("vary", "origin"),
+    ] {
+        assert!(answer.headers()[name].to_str().unwrap().contains(part), "{name}");
+    }
+    // The request itself still needs its key, and the page may read the refusal.
+    let answer = send(configured, "POST", Some(origin), false).await;
+    assert_eq!((answer.status().as_u16(), allowed(&answer).as_deref()), (401, Some(origin)));
+    assert!(answer.headers()["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
+    let answer = send("*", "OPTIONS", Some(origin), true).await;
+    assert_eq!((allowed(&answer).as_deref(), answer.headers().get("vary")), (Some("*"), None));
+    for (origins, method, origin, preflight, status) in [
+        (configured, "OPTIONS", Some("https://evil.example.com"), true, 204),
+        (configured, "OPTIONS", Some("null"), true, 204),
+        (configured, "POST", Some("https://jobs.example.com.evil.org"), false, 401),
+        (configured, "OPTIONS", None, true, 401),
+        (configured, "OPTIONS", None, false, 401),
+        ("", "OPTIONS", Some(origin), true, 401),
+    ] {
+        let answer = send(origins, method, origin, preflight).await;
+        assert_eq!((answer.status().as_u16(), allowed(&answer)), (status, None), "{origins} {method} {origin:?}");
+        assert!(!answer.headers().contains_key("access-control-allow-methods"));
     }
     app.stop().await;
 }

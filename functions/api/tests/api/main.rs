@@ -17,6 +17,7 @@ mod lambda;
 mod limits;
 mod properties;
 mod queues;
+mod sdks;
 mod support;
 mod unique;
 mod workers;

@@ -5,6 +5,8 @@ use crate::json::{Fields, Json};
 
 /// Most names in a list of a policy.
 const MAX_NAMES: usize = 100;
+/// Longest period, ms: 100 years.
+const MAX_PERIOD_MS: i64 = 3_155_760_000_000;
 
 /// A set of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +89,17 @@ impl UniquePolicy {
     /// `meta` without `meta_keys`.
     pub fn parse(field: &str, value: &Json) -> Result<Self> {
         let mut fields = Fields::from_member(field, value)?;
-        let keys = names(&mut fields, "keys")?.unwrap_or_default();
+        // Most of the official SDKs say `key` (docs/sdks.md).
+        let (keys, key) = (names(&mut fields, "keys")?, names(&mut fields, "key")?);
+        if keys.is_some() && key.is_some() {
+            return Err(Error::field(&fields.name("key"), "is another name of 'keys'; only one may be given"));
+        }
+        let name = if key.is_some() { "key" } else { "keys" };
+        let keys = keys.or(key).unwrap_or_default();
         let args_keys = names(&mut fields, "args_keys")?;
         let meta_keys = names(&mut fields, "meta_keys")?;
         for key in &keys {
-            one_of(&fields.name("keys"), key, &["type", "queue", "args", "meta"])?;
+            one_of(&fields.name(name), key, &["type", "queue", "args", "meta"])?;
         }
         let has = |name: &str| keys.iter().any(|key| key == name);
         if has("meta") && meta_keys.as_ref().is_none_or(Vec::is_empty) {
@@ -105,12 +113,7 @@ impl UniquePolicy {
         if args_keys.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::field(&fields.name("args_keys"), "must name at least one key"));
         }
-        let period_ms = match fields.take_string("period")? {
-            Some(text) => Some(parse_duration(&text).filter(|ms| *ms > 0).ok_or_else(|| {
-                Error::field(&fields.name("period"), "must be an ISO 8601 duration of more than zero, such as 'PT1H'")
-            })?),
-            None => None,
-        };
+        let period_ms = period(&mut fields)?;
         let states = match names(&mut fields, "states")? {
             Some(states) => parse_states(&fields.name("states"), &states)?,
             None => States::LIVE,
@@ -135,6 +138,19 @@ impl UniquePolicy {
         }
         Ok(Self { queue: has("queue"), args: has("args"), args_keys, meta_keys, period_ms, states, on_conflict })
     }
+}
+
+/// `period`, or `period_ms` as some of the official SDKs send it.
+fn period(fields: &mut Fields) -> Result<Option<i64>> {
+    let ms = fields.take_integer("period_ms", 1, MAX_PERIOD_MS)?;
+    let Some(text) = fields.take_string("period")? else { return Ok(ms) };
+    if ms.is_some() {
+        return Err(Error::field(&fields.name("period_ms"), "is another name of 'period'; only one may be given"));
+    }
+    let period = parse_duration(&text).filter(|ms| *ms > 0).ok_or_else(|| {
+        Error::field(&fields.name("period"), "must be an ISO 8601 duration of more than zero, such as 'PT1H'")
+    })?;
+    Ok(Some(period))
 }
 
 /// A list of names, each once.
@@ -209,6 +225,14 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_the_official_sdks_mean_the_same() {
+        let (ours, theirs) = (r#"{"keys":["queue"],"period":"PT1H"}"#, r#"{"key":["queue"],"period_ms":3600000}"#);
+        let (ours, theirs) = (parse(ours).unwrap(), parse(theirs).unwrap());
+        assert!(theirs.queue && !theirs.args);
+        assert_eq!((ours.queue, ours.args, ours.period_ms), (theirs.queue, theirs.args, theirs.period_ms));
+    }
+
+    #[test]
     fn bad_policies_name_the_field() {
         for (text, field) in [
             (r#"{"keys":["argz"]}"#, "keys"),
@@ -227,6 +251,11 @@ mod tests {
             (r#"{"states":["done"]}"#, "states"),
             (r#"{"on_conflict":"drop"}"#, "on_conflict"),
             (r#"{"key":["a"]}"#, "key"),
+            (r#"{"key":["type"],"keys":["type"]}"#, "key"),
+            (r#"{"kez":["type"]}"#, "kez"),
+            (r#"{"period_ms":0}"#, "period_ms"),
+            (r#"{"period_ms":"PT1H"}"#, "period_ms"),
+            (r#"{"period":"PT1H","period_ms":3600000}"#, "period_ms"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(
