@@ -118,6 +118,11 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("fetch_limited_refused", 0.0, 3.0, 0.0),
     // As an ack, and the slot is given back.
     listed("ack_limited", 3.0, 1.0, 3.0),
+    // ADR 0027: job and limit are read, the job is parked (item and index), the note is looked up; then limit and parked jobs
+    // are read. A message is received and deleted, and there is one more receive.
+    listed("fetch_parked", 7.0, 3.0, 2.0),
+    // As an ack of a limited job; then parked jobs are read, and one is reserved (item, and two places in the index) and sent.
+    listed("ack_releasing", 6.0, 2.0, 6.0),
     listed("queue_stats", 1.0, 1.0, 0.0),
     listed("pause", 2.0, 0.0, 2.0),
     // Issue 5: "cost per member of chain, group and batch: <= 6 WCU over a plain job's". A plain job is put for 2 and acked for 2.

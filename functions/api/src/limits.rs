@@ -22,8 +22,9 @@ fn path_key(text: &str) -> Result<LimitKey, Error> {
     LimitKey::parse(text).ok_or_else(|| Error::not_found("rate limit", &text.chars().take(64).collect::<String>()))
 }
 
-fn reply_limit(api: &Api, key: &LimitKey, state: &LimitState) -> Response {
-    reply::ok(&state.shown(key.as_str(), api.engine.now_ms()))
+async fn reply_limit(api: &Api, key: &LimitKey, state: &LimitState) -> Result<Response, Problem> {
+    let (waiting, is_more) = api.engine.waiting_count(key.as_str(), state).await?;
+    Ok(reply::ok(&state.shown(key.as_str(), api.engine.now_ms()).with_waiting(waiting, !is_more)))
 }
 
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
@@ -43,7 +44,7 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
 pub(crate) async fn show(State(api): State<Api>, PathId(key): PathId) -> Result<Response, Problem> {
     let key = path_key(&key)?;
     let state = api.engine.get_limit(&key).await?;
-    Ok(reply_limit(&api, &key, &state))
+    reply_limit(&api, &key, &state).await
 }
 
 /// Overrides a key's limits, until `expires_at` if it is given.
@@ -55,14 +56,14 @@ pub(crate) async fn put(
     let key = path_key(&key)?;
     let over = read_override(request, api.engine.now_ms())?;
     let state = api.engine.set_limit_override(&key, Some(over)).await?;
-    Ok(reply_limit(&api, &key, &state))
+    reply_limit(&api, &key, &state).await
 }
 
 /// Ends an override.
 pub(crate) async fn delete(State(api): State<Api>, PathId(key): PathId) -> Result<Response, Problem> {
     let key = path_key(&key)?;
     let state = api.engine.set_limit_override(&key, None).await?;
-    Ok(reply_limit(&api, &key, &state))
+    reply_limit(&api, &key, &state).await
 }
 
 fn read_override(mut request: Fields, now_ms: i64) -> Result<Override, Error> {

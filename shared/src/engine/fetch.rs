@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,6 +10,7 @@ use super::{Engine, MAX_ANSWER_BYTES};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::limit::Limits;
 use crate::queue::{QueueConfig, QueueState};
 use crate::store::MAX_ITEM_BYTES;
 use crate::transport::{Line, MAX_RECEIVE, Received};
@@ -93,16 +94,20 @@ impl Engine {
             unsettled: Unsettled::default(),
             shut: HashSet::new(),
             limited: 0,
+            parked: BTreeMap::new(),
+            changed: BTreeSet::new(),
             failure: None,
         };
         round.all_queues().await;
         round.wait_for_the_soonest().await;
+        round.release_parked().await;
         // A limited queue is answered at once.
         let limited = round.limited > 0 || !round.shut.is_empty();
         if round.jobs.is_empty() && round.failure.is_none() && !limited && !self.settings.fetch_wait.is_zero() {
             round.long_poll(self.settings.fetch_wait).await;
             round.wait_for_the_soonest().await;
         }
+        round.release_parked().await;
         let kept = std::mem::take(&mut round.kept);
         if let Err(error) = round.give_back(kept, 0).await {
             round.failed(error);
@@ -145,6 +150,10 @@ struct Round<'a> {
     shut: HashSet<String>,
     /// Jobs met that a rate limit keeps from starting.
     limited: usize,
+    /// Messages of the look under way whose jobs are parked, by the keys of the limits.
+    parked: BTreeMap<String, (Limits, Vec<Received>)>,
+    /// Keys of limits that may have room for parked jobs.
+    changed: BTreeSet<String>,
     failure: Option<Error>,
 }
 
@@ -310,6 +319,7 @@ impl Round<'_> {
 
     /// Keeps what came of a look at a message. Answers the error of a look that failed: its message is put back.
     fn note(&mut self, message: Received, seen: Result<Seen>) -> Option<Error> {
+        self.note_change(&message, &seen);
         match seen {
             Ok(Seen::Won(job, hidden_s)) => {
                 self.in_hand_since.get_or_insert(self.engine.now_ms());
@@ -334,6 +344,10 @@ impl Round<'_> {
                 self.shut.insert(message.line.queue.clone());
                 self.kept.push(message);
             }
+            Ok(Seen::Parked(limit)) => {
+                let (key, limits) = *limit;
+                self.parked.entry(key).or_insert_with(|| (limits, Vec::new())).1.push(message);
+            }
             Ok(Seen::Limited) => self.limited += 1,
             Ok(Seen::LimitedFor(hidden_s)) => {
                 self.limited += 1;
@@ -351,9 +365,64 @@ impl Round<'_> {
         None
     }
 
+    /// Notes the limit of a message that is no more: where jobs are parked, another one's may be sent. A job that holds a
+    /// slot makes room when it ends, and not now.
+    fn note_change(&mut self, message: &Received, seen: &Result<Seen>) {
+        let Some(key) = message.job.as_ref().and_then(|job| job.limit.as_ref()) else { return };
+        let is_over = match seen {
+            Ok(Seen::Won(job, _)) => !job.holds.contains(key),
+            Ok(Seen::Gone | Seen::Stale) => true,
+            _ => false,
+        };
+        if is_over && self.engine.limiters.has_parked(key) {
+            self.changed.insert(key.clone());
+        }
+    }
+
     /// Deletes and hides the messages of the look that is over, ten a call.
     async fn settle(&mut self) -> Result<()> {
-        std::mem::take(&mut self.unsettled).settle(&self.engine.transport).await
+        let noted = self.note_parked().await;
+        let settled = std::mem::take(&mut self.unsettled).settle(&self.engine.transport).await;
+        noted.and(settled)
+    }
+
+    /// Messages of parked jobs go once the states of their limits say that jobs are parked.
+    async fn note_parked(&mut self) -> Result<()> {
+        let parked = std::mem::take(&mut self.parked);
+        let engine = self.engine;
+        let notes = parked.iter().map(|(key, (limits, _))| engine.note_parked(key, limits));
+        let notes = join_all(notes.collect::<Vec<_>>()).await;
+        let mut failure = None;
+        for ((key, (_, messages)), noted) in parked.into_iter().zip(notes) {
+            for message in messages {
+                match &noted {
+                    Ok(()) => self.unsettled.delete(message),
+                    Err(error) => {
+                        let rest_s = self.sight.rest_s(&message, error.code);
+                        self.unsettled.hide(message, rest_s);
+                    }
+                }
+            }
+            // Room may have been made between the refusal and the note.
+            self.changed.insert(key);
+            failure = failure.or(noted.err());
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Sends messages of parked jobs where limits have room for them. Failures are logged: a tick does it as well.
+    async fn release_parked(&mut self) {
+        let keys = std::mem::take(&mut self.changed);
+        let engine = self.engine;
+        if self.deadline.left_ms(engine.now_ms()) <= CLAIM_MS {
+            return;
+        }
+        let releases = keys.iter().map(|key| async move {
+            if let Err(error) = Box::pin(engine.release_parked(key)).await {
+                tracing::warn!(key, %error, "messages of jobs that wait for a rate limit not sent; a tick sends them");
+            }
+        });
+        join_all(releases.collect::<Vec<_>>()).await;
     }
 
     /// Puts messages back, ten a call, all of them whatever happens to one.

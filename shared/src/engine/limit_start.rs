@@ -129,7 +129,9 @@ impl Engine {
             return Ok(Some(state));
         }
         *fresh = true;
-        self.store.get_limit(key).await
+        let state = self.store.get_limit(key).await?;
+        self.limiters.note_parked(key, state.as_ref());
+        Ok(state)
     }
 
     /// Writes a state if it still is `old`, and remembers what is there then; whether that is `new`.
@@ -146,6 +148,7 @@ impl Engine {
             LimitWritten::Done => Some(new.clone()),
             LimitWritten::Refused(found) => found.map(|found| *found),
         };
+        self.limiters.note_parked(key, remembered.as_ref());
         Ok(done)
     }
 
@@ -176,17 +179,44 @@ impl Engine {
         Err(busy(key))
     }
 
+    /// The same where the state alone is of interest: the one that was written, or `None` where nothing was to be changed.
+    pub(super) async fn change_limit_by(
+        &self,
+        key: &str,
+        mut change: impl FnMut(&LimitState) -> Option<LimitState>,
+    ) -> Result<Option<LimitState>> {
+        self.change_limit(key, |state| match change(state) {
+            Some(next) => Next::Write(Box::new(next.clone()), Some(next)),
+            None => Next::Answer(None),
+        })
+        .await
+    }
+
+    /// The state of a key, read now, once the holders that are believed no longer have been looked into; `None` where there
+    /// is none.
+    pub(super) async fn without_stale_holders(&self, key: &str) -> Result<Option<LimitState>> {
+        let limiter = self.limiters.of(key);
+        let mut remembered = limiter.state.lock().await;
+        *remembered = None;
+        let now = self.now_ms();
+        let Some(state) = self.known_limit(key, &mut remembered, &mut false).await? else { return Ok(None) };
+        let stale = state.stale_holders(now);
+        if stale.is_empty() {
+            return Ok(Some(state));
+        }
+        let looked_into = self.look_into(&state, stale, now).await?;
+        self.write_limit(key, Some(&state), &looked_into, &mut remembered).await?;
+        Ok(remembered.clone())
+    }
+
     /// The claim did not happen: gives back what was granted. What cannot be given back is found out by its time.
     pub(super) async fn forget_starts(&self, starts: &[Start]) {
         for start in starts {
-            let undone = self.change_limit(&start.key, |state| {
-                match state.forget_start(&start.before, &start.after, &start.holder) {
-                    Some(next) => Next::Write(Box::new(next), ()),
-                    None => Next::Answer(()),
-                }
-            });
-            if let Err(error) = undone.await {
-                tracing::warn!(key = start.key, %error, "start under a rate limit not given back");
+            let undone = self
+                .change_limit_by(&start.key, |state| state.forget_start(&start.before, &start.after, &start.holder));
+            match undone.await {
+                Ok(state) => self.room_was_made(&start.key, state).await,
+                Err(error) => tracing::warn!(key = start.key, %error, "start under a rate limit not given back"),
             }
         }
     }
@@ -195,12 +225,11 @@ impl Engine {
     pub(super) async fn release_slots(&self, job: &Job) {
         let holder = job.holder(job.attempt);
         for key in &job.holds {
-            let released = self.change_limit(key, |state| match state.release(&holder) {
-                Some(next) => Next::Write(Box::new(next), ()),
-                None => Next::Answer(()),
-            });
-            if let Err(error) = released.await {
-                tracing::warn!(job_id = %job.id, key, %error, "slot of a rate limit not given back yet");
+            match self.change_limit_by(key, |state| state.release(&holder)).await {
+                Ok(state) => self.room_was_made(key, state).await,
+                Err(error) => {
+                    tracing::warn!(job_id = %job.id, key, %error, "slot of a rate limit not given back yet");
+                }
             }
         }
     }
@@ -212,11 +241,14 @@ impl Engine {
 
     /// Sets or ends an operator's override.
     pub(super) async fn override_limit(&self, key: &str, over: Option<crate::limit::Override>) -> Result<LimitState> {
-        self.change_limit(key, |state| {
-            let next = state.with_override(over);
-            Next::Write(Box::new(next.clone()), next)
-        })
-        .await
+        let state = self
+            .change_limit(key, |state| {
+                let next = state.with_override(over);
+                Next::Write(Box::new(next.clone()), next)
+            })
+            .await?;
+        self.room_was_made(key, Some(state.clone())).await;
+        Ok(state)
     }
 }
 

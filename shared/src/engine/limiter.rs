@@ -1,7 +1,7 @@
 //! What a process remembers of rate limits: the states it read or wrote last, to save reads, and refusals, to save writes
 //! that would be refused as well. All of it may be forgotten at any time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limit::{LimitState, Limited};
@@ -16,6 +16,8 @@ const MAX_KEYS: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Limiters {
     keys: Mutex<HashMap<String, Arc<Limiter>>>,
+    /// Keys under which jobs are parked, as far as has been seen.
+    parked: Mutex<HashSet<String>>,
 }
 
 /// What is remembered of one key.
@@ -42,7 +44,26 @@ impl Limiters {
         limiter.refusal(now_ms)
     }
 
+    /// Whether jobs are parked under a key, as far as is known.
+    pub(super) fn has_parked(&self, key: &str) -> bool {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// Notes what a state says of parked jobs.
+    pub(super) fn note_parked(&self, key: &str, state: Option<&LimitState>) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_none_or(|state| state.parking.is_none()) {
+            parked.remove(key);
+        } else if !parked.contains(key) {
+            if parked.len() >= MAX_KEYS {
+                parked.clear();
+            }
+            parked.insert(key.to_owned());
+        }
+    }
+
     pub(super) fn clear(&self) {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

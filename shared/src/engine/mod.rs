@@ -40,6 +40,7 @@ mod limiter;
 mod limits;
 mod lines;
 mod nack;
+mod parking;
 mod promote;
 mod queue_config;
 mod queue_pause;

@@ -14,7 +14,7 @@ use crate::batch::Visibility;
 use crate::error::{ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
-use crate::limit::{Limited, OnLimit};
+use crate::limit::{Limited, Limits, OnLimit, Place, Waiting};
 use crate::observe::{metrics, trace};
 use crate::queue::QueueConfig;
 use crate::store::{ClaimRequest, Updated};
@@ -54,6 +54,8 @@ pub(super) enum Seen {
     Limited,
     /// A rate limit keeps its job from starting: to be put back for so many seconds.
     LimitedFor(i64),
+    /// The limit with this key keeps its job from starting, which is parked: to be deleted once the limit's state says so.
+    Parked(Box<(String, Limits)>),
     /// A limit of the whole queue keeps all its jobs from starting.
     Shut,
     /// Settled, or left to be.
@@ -136,7 +138,7 @@ impl Sight<'_> {
             return Ok(self.not_yet(due));
         }
         let config = self.config(message);
-        if let Some(limited) = limit.as_deref().and_then(|key| engine.limiters.refusal(key, engine.now_ms())) {
+        if let Some(limited) = limit.as_deref().and_then(|key| self.known_refusal(key, message)) {
             return Ok(self.wait_for_limit(&limited));
         }
         let request = ClaimRequest {
@@ -446,7 +448,7 @@ impl Sight<'_> {
         match on_limit {
             // Of the queue: none of its jobs can start.
             None => return Ok(Seen::Shut),
-            Some(OnLimit::Wait) => return Ok(self.wait_for_limit(&limited)),
+            Some(OnLimit::Wait) => return self.park_or_wait(stored, &key, &limited, message).await,
             Some(OnLimit::Reschedule) => {
                 changed.reschedule(start_at(&limited).unwrap_or(now + RESCHEDULE_MS));
                 changed.in_due_index = engine.wake(changed.due_at, now) == Wake::DueIndex;
@@ -463,6 +465,44 @@ impl Sight<'_> {
             _ => engine.ended(&job, Some(&receipt)).await,
         }
         Ok(Seen::Limited)
+    }
+
+    /// The refusal that is remembered of a key, where it decides: a job that may have to be parked is read first.
+    fn known_refusal(&self, key: &str, message: &Received) -> Option<Limited> {
+        let now = self.engine.now_ms();
+        let limited = self.engine.limiters.refusal(key, now)?;
+        let parks = self.waiting(key, &limited, Place::Queue, message, now).parks();
+        (!parks).then_some(limited)
+    }
+
+    fn waiting(&self, key: &str, limited: &Limited, place: Place, message: &Received, now: i64) -> Waiting {
+        Waiting {
+            on_limit: OnLimit::Wait,
+            is_fifo: self.engine.transport.is_fifo(),
+            receives: message.receives,
+            is_behind_parked: self.engine.limiters.has_parked(key),
+            place,
+            wait_ms: start_at(limited).map(|at| at - now),
+        }
+    }
+
+    /// The job waits for its limit: for a while with its message, then without.
+    async fn park_or_wait(&self, stored: &Job, key: &str, limited: &Limited, message: &Received) -> Result<Seen> {
+        let (engine, now) = (self.engine, self.engine.now_ms());
+        let Some(policy) = &stored.limit else { return Ok(self.wait_for_limit(limited)) };
+        let place = match &stored.parked {
+            None => Place::Queue,
+            Some(parked) if parked.send_at_ms > now => Place::Released,
+            Some(_) => Place::Parked,
+        };
+        if !self.waiting(key, limited, place, message, now).parks() {
+            return Ok(self.wait_for_limit(limited));
+        }
+        if !engine.park(stored, key, now).await? {
+            return Ok(Seen::back(PUT_BACK_S));
+        }
+        tracing::debug!(job_id = %stored.id, key, "job parked: it waits for its rate limit");
+        Ok(Seen::Parked(Box::new((key.to_owned(), policy.limits))))
     }
 
     /// The message comes back when the limit is expected to let its job start; a job that waits for a slot is looked at

@@ -16,6 +16,18 @@ use crate::limit::RateLimitPolicy;
 use crate::queue::QueueRetention;
 use crate::workflow::MemberOf;
 
+/// How a job waits for a rate limit without a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The limit's key.
+    pub limit: String,
+    /// From when on its message may be sent where the limit has room, ms since the Unix epoch: since when it waits, and
+    /// once the message was sent, when it may be sent again.
+    pub send_at_ms: i64,
+    /// How long after the next time that its message is sent it may be sent again, ms; `None` before the first time.
+    pub gap_ms: Option<i64>,
+}
+
 /// A point in time that may remember how the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
@@ -149,6 +161,8 @@ pub struct Job {
     pub due_at: Option<i64>,
     /// Whether the due index, and not a message, will bring the job back: at `due_at`, or at its expiry.
     pub in_due_index: bool,
+    /// Set while it waits for a rate limit without a message.
+    pub parked: Option<Parked>,
     pub attempt: u32,
     /// How many attempts workers returned unfinished (nack with `requeue`): they do not count against `max_attempts`.
     pub requeues: u32,

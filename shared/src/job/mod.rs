@@ -17,7 +17,7 @@ mod waiting;
 
 pub use cron_origin::CronOrigin;
 pub use duration::parse_duration;
-pub use envelope::{Brief, DeadLetter, Job, Lease, Moment, NewJob, Receipt, Retention, Shown};
+pub use envelope::{Brief, DeadLetter, Job, Lease, Moment, NewJob, Parked, Receipt, Retention, Shown};
 pub use history::{Failure, JobError, MAX_ENTRY_BYTES, MAX_HISTORY};
 pub use retry::{Backoff, OnExhaustion, RetryPolicy};
 pub use settle::settle;

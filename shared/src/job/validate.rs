@@ -182,6 +182,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         expires_at,
         due_at: due.filter(|_| !pending),
         in_due_index: false,
+        parked: None,
         attempt: 0,
         started_at: None,
         lease: None,

@@ -8,10 +8,11 @@ const LONGEST_GAP_MS: i64 = 7 * 86_400_000;
 
 impl Job {
     /// Since when a stored job has been available without being claimed, as of `now_ms`; ms since the Unix epoch. `None` for a job
-    /// in any other state, and for one in the due index: the scheduler sends that one's message.
+    /// in any other state, for one in the due index, whose message the scheduler sends, and for one that is parked, whose message is
+    /// sent when its rate limit lets it start.
     #[must_use]
     pub fn waits_since(&self, now_ms: i64) -> Option<i64> {
-        if self.in_due_index {
+        if self.in_due_index || self.parked.is_some() {
             return None;
         }
         let job = settle(self, now_ms);
@@ -39,6 +40,7 @@ pub fn may_send_again(before_ms: i64, waited_ms: i64, first_ms: i64) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::job::Parked;
     use crate::job::step::tests::{NOW, claimed, job};
 
     const MINUTE: i64 = 60_000;
@@ -57,6 +59,9 @@ mod tests {
         let mut indexed = job(r#"{"scheduled_at":"+PT5S"}"#);
         indexed.in_due_index = true;
         assert_eq!(indexed.waits_since(NOW + 7_000), None);
+        let mut parked = job("{}");
+        parked.parked = Some(Parked { limit: "k".into(), send_at_ms: NOW, gap_ms: None });
+        assert_eq!(parked.waits_since(NOW + 7_000), None);
     }
 
     #[test]

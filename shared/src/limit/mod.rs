@@ -12,6 +12,7 @@
 
 mod key;
 mod limits;
+mod parking;
 mod period;
 mod policy;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod view;
 
 pub use key::{LimitKey, MAX_KEY_CHARS};
 pub use limits::{Limits, MAX_CONCURRENCY, MAX_LIMIT, MAX_PERIOD_MS, Window};
+pub use parking::{Parking, Place, Room, Waiting};
 pub use period::format_duration;
 pub use policy::{OnLimit, RateLimitPolicy};
 pub use state::{LimitState, Limited, Override};

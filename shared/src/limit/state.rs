@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::limits::{Limits, MAX_PERIOD_MS, Window};
+use super::parking::Parking;
 
 /// What has happened under one key: one item per key, written with compare and swap. Times are ms since the Unix epoch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct LimitState {
     pub blocked_until_ms: Option<i64>,
     /// What an operator set (section 10.2).
     pub override_: Option<Override>,
+    /// That jobs wait for it without messages.
+    pub parking: Option<Parking>,
 }
 
 /// An operator's temporary limits for a key (rate limiting section 10.2).
@@ -182,11 +185,11 @@ impl LimitState {
         self.idle_at_ms() <= now_ms
     }
 
-    /// When it is idle if nothing happens, ms since the Unix epoch; `i64::MAX` while there are holders, or an override
-    /// without an end.
+    /// When it is idle if nothing happens, ms since the Unix epoch; `i64::MAX` while there are holders, parked
+    /// jobs, or an override without an end.
     #[must_use]
     pub fn idle_at_ms(&self) -> i64 {
-        if !self.holders.is_empty() {
+        if !self.holders.is_empty() || self.parking.is_some() {
             return i64::MAX;
         }
         let ends = [
@@ -217,7 +220,7 @@ impl LimitState {
         self.last_start_ms.map(|last| last.saturating_add(throttle.interval_ms())).filter(|end| now_ms < *end)
     }
 
-    fn next(&self) -> Self {
+    pub(super) fn next(&self) -> Self {
         Self { version: self.version + 1, ..self.clone() }
     }
 
@@ -229,13 +232,11 @@ impl LimitState {
         if holds || self.holders.len() < usize::try_from(most).unwrap_or(usize::MAX) {
             return Ok(());
         }
-        let mut stale: Vec<_> = self.holders.iter().filter(|(_, until)| **until <= now_ms).collect();
-        stale.sort_by_key(|(_, until)| **until);
-        Err(Limited::Full { stale: stale.into_iter().map(|(id, _)| id.clone()).collect() })
+        Err(Limited::Full { stale: self.stale_holders(now_ms) })
     }
 
     /// `limits`, and of those that other policies have the ones that still matter.
-    fn limits_after(&self, limits: &Limits, now_ms: i64) -> Limits {
+    pub(super) fn limits_after(&self, limits: &Limits, now_ms: i64) -> Limits {
         let old = self.limits;
         Limits {
             concurrency: limits.concurrency.or(old.concurrency.filter(|_| !self.holders.is_empty())),

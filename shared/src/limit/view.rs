@@ -4,10 +4,14 @@ use super::limits::{Limits, Window};
 use super::state::LimitState;
 use crate::job::format_ms;
 
-/// The state of a key on the wire (rate limiting section 10.1). `waiting_count` is missing: nobody counts them.
+/// The state of a key on the wire (rate limiting section 10.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shown<'a> {
     key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_count_is_exact: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<Concurrency>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +66,8 @@ impl LimitState {
         let active = self.holders.len();
         Shown {
             key,
+            waiting_count: None,
+            waiting_count_is_exact: None,
             concurrency: limits.concurrency.map(|limit| Concurrency {
                 limit,
                 active,
@@ -84,6 +90,14 @@ impl LimitState {
                 .applied_override(now_ms)
                 .map(|over| ShownOverride { limits: over.limits, expires_at: over.expires_at.map(format_ms) }),
         }
+    }
+}
+
+impl Shown<'_> {
+    /// The same with how many jobs wait without messages; there are more where `is_exact` is false.
+    #[must_use]
+    pub fn with_waiting(self, count: usize, is_exact: bool) -> Self {
+        Self { waiting_count: Some(count), waiting_count_is_exact: (!is_exact).then_some(false), ..self }
     }
 }
 
@@ -147,5 +161,12 @@ mod tests {
             r#"{"key":"stripe-api","concurrency":{"limit":0,"active":0,"available":0},"override":{"concurrency":0}}"#;
         assert_eq!(shown(&endless, 0), wanted);
         assert_eq!(shown(&LimitState::default(), 0), r#"{"key":"stripe-api"}"#);
+        for (exact, wanted) in [
+            (true, r#"{"key":"k","waiting_count":3}"#),
+            (false, r#"{"key":"k","waiting_count":3,"waiting_count_is_exact":false}"#),
+        ] {
+            let shown = LimitState::default().shown("k", NOW).with_waiting(3, exact);
+            assert_eq!(serde_json::to_string(&shown).unwrap(), wanted);
+        }
     }
 }

@@ -24,13 +24,16 @@ pub struct DuePage {
     pub next: Option<Place>,
 }
 
-/// A page of the batches and workflows that a tick may have to finish.
+/// A page of the batches and workflows that a tick may have to finish, and of the rate limits whose parked jobs it is to
+/// look at.
 #[derive(Debug)]
 pub struct UnfinishedPage {
     /// Batches, and when a tick finishes them, ms since the Unix epoch; earliest first.
     pub batches: Vec<(JobId, i64)>,
     /// Workflows, and when a tick goes on with them, ms since the Unix epoch; earliest first.
     pub workflows: Vec<(JobId, i64)>,
+    /// Keys of rate limits, and when a tick looks at their parked jobs, ms since the Unix epoch; earliest first.
+    pub limits: Vec<(String, i64)>,
     /// Where the next page starts, if there may be one.
     pub next: Option<Place>,
 }
@@ -56,7 +59,7 @@ impl Store {
         Ok(DuePage { jobs, next })
     }
 
-    /// The first `limit` batches and workflows of one shard after `after` whose time has come at `until_ms`.
+    /// The first `limit` batches, workflows and rate limits of one shard after `after` whose time has come at `until_ms`.
     ///
     /// # Errors
     /// The AWS error.
@@ -68,15 +71,18 @@ impl Store {
         limit: i32,
     ) -> Result<UnfinishedPage> {
         let (items, next) = self.due_page(keys::unfinished(shard), until_ms, after, limit).await?;
-        let (mut batches, mut workflows) = (Vec::new(), Vec::new());
+        let mut page = UnfinishedPage { batches: Vec::new(), workflows: Vec::new(), limits: Vec::new(), next };
         for mut item in items {
             let (Some(pk), Some(due)) = (take_s(&mut item, "pk"), get_n(&item, "dus")) else { continue };
-            match keys::batch_of_pk(&pk) {
-                Some(batch) => batches.push((batch, due)),
-                None => workflows.extend(keys::workflow_of_pk(&pk).map(|workflow| (workflow, due))),
+            if let Some(batch) = keys::batch_of_pk(&pk) {
+                page.batches.push((batch, due));
+            } else if let Some(workflow) = keys::workflow_of_pk(&pk) {
+                page.workflows.push((workflow, due));
+            } else if let Some(limit) = keys::limit_of_pk(&pk) {
+                page.limits.push((limit.to_owned(), due));
             }
         }
-        Ok(UnfinishedPage { batches, workflows, next })
+        Ok(page)
     }
 
     /// What is due in one partition of the due index, earliest first.
@@ -126,7 +132,7 @@ impl Store {
     }
 }
 
-fn entry(pk: String, mut item: Item) -> Option<DueEntry> {
+pub(super) fn entry(pk: String, mut item: Item) -> Option<DueEntry> {
     let due_at = get_n(&item, "dus")?;
     let job = JobRef {
         id: keys::job_of_pk(&pk)?,

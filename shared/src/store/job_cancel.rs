@@ -20,7 +20,7 @@ impl Store {
             .update(id)
             .update_expression(
                 "SET ps = #s, #s = :cancelled, r = r + :one, ka = :now, #ttl = if_not_exists(kk, :kept) + :now_s, nc = :nonce \
-                 REMOVE du, dup, dus, lt, lw, lu, vd, xd, rh, rt",
+                 REMOVE du, dup, dus, pg, lt, lw, lu, vd, xd, rh, rt",
             )
             .condition_expression(format!("attribute_not_exists(wo) AND ({})", unmoved(states)))
             .expression_attribute_names("#s", "s")

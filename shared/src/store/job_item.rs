@@ -16,7 +16,8 @@
 //! | `wo` `pr` | step of a workflow, results of those before | | `cq` | asked to stop, ms |
 //! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
-//! | `lp` `lo` | listing index | | `dup` `dus` | due index |
+//! | `lp` `lo` | listing index | | `dup` `dus` | due index; of a parked job its limit, and when its message may be sent |
+//! | `pg` | how long after that it may be sent again, ms | | | |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -29,7 +30,7 @@ use super::{Store, keys};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::unique::UniqueKey;
-use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Receipt, RetryPolicy, State};
+use crate::job::{CronOrigin, Job, JobError, Lease, Moment, Parked, Receipt, RetryPolicy, State};
 use crate::json::{Json, raw};
 use crate::limit::RateLimitPolicy;
 use crate::queue::QueueRetention;
@@ -122,6 +123,11 @@ impl Store {
             put("dup", Some(s(keys::due(shard))));
             put("dus", Some(n(due)));
         }
+        if let Some(parked) = job.parked.as_ref().filter(|_| job.state == State::Available) {
+            put("dup", Some(s(keys::parked(&parked.limit))));
+            put("dus", Some(n(parked.send_at_ms)));
+            put("pg", parked.gap_ms.map(n));
+        }
         if let Some(at) = job.discarded_at.filter(|_| job.dead_letter) {
             put("dlp", Some(s(keys::dead(shard))));
             put("dlq", Some(s(keys::dead_in(&job.queue, shard))));
@@ -152,7 +158,10 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     ]
     .map(number);
     let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe, cq, kc, kk, kd] = numbers;
-    let in_due_index = item.contains_key("dup");
+    let parked = item.get("dup").and_then(|dup| keys::limit_of_parked(dup.as_s().ok()?)).map(str::to_owned);
+    let parked =
+        parked.zip(number("dus")).map(|(limit, send_at_ms)| Parked { limit, send_at_ms, gap_ms: number("pg") });
+    let in_due_index = parked.is_none() && item.contains_key("dup");
     let dead_letter = item.contains_key("dlp");
     let tier = get_n(&item, "rt").unwrap_or(0);
     let unique_key = item.get("uk").and_then(|key| UniqueKey::from_bytes(key.as_b().ok()?.as_ref()));
@@ -225,6 +234,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         expires_at: ex.map(|at_ms| Moment { at_ms, text: text("ext") }),
         due_at: du,
         in_due_index,
+        parked,
         attempt,
         requeues,
         started_at: sa,
@@ -305,6 +315,11 @@ mod tests {
         let mut job = parse_enqueue(Fields::from_body(body).unwrap(), NOW, &Ids::new()).unwrap().job;
         job.in_due_index = true;
         same(&job);
+        let mut parked = step(&job, Event::Cancel, NOW).unwrap().job;
+        parked.parked = Some(Parked { limit: "k:1".into(), send_at_ms: NOW, gap_ms: Some(9) });
+        assert!(!store().item_of(&parked).unwrap().contains_key("dup"), "only a job that waits is parked");
+        (parked.state, parked.cancelled_at) = (State::Available, None);
+        same(&parked);
         let later = NOW + 3_600_000;
         for receipt in [Some(("plain, not base64", 0)), Some(("AAEC/w==", -10)), None] {
             let lease = Lease {

@@ -40,6 +40,8 @@ pub const JOB_PREFIX: &str = "JOB#";
 pub const LIMIT_LIST_SHARDS: u32 = 8;
 /// How the partition key of a rate limit starts.
 const LIMIT_PREFIX: &str = "LIMIT#";
+/// How the due index's partitions of parked jobs start.
+const PARKED_PREFIX: &str = "PARKED#";
 /// Sort key of a rate limit's state.
 const LIMIT_SK: &str = "L";
 
@@ -221,6 +223,24 @@ pub fn limit_list_shard(name: &str) -> u32 {
     fnv(name) % LIMIT_LIST_SHARDS
 }
 
+/// The shard of `shards` of [`unfinished`] in which a rate limit with parked jobs is.
+#[must_use]
+pub fn limit_shard(name: &str, shards: u32) -> u32 {
+    fnv(name) % shards.max(1)
+}
+
+/// Partition of the due index with the jobs that are parked under a rate limit.
+#[must_use]
+pub fn parked(limit: &str) -> String {
+    format!("{PARKED_PREFIX}{limit}")
+}
+
+/// The rate limit's key in [`parked`].
+#[must_use]
+pub fn limit_of_parked(partition: &str) -> Option<&str> {
+    partition.strip_prefix(PARKED_PREFIX)
+}
+
 /// Where the scheduler has got to in what it does a little of at each tick.
 #[must_use]
 pub fn progress(what: &str) -> Key {
@@ -244,7 +264,7 @@ pub fn due(shard: u32) -> String {
     format!("DUE#{shard}")
 }
 
-/// Partition of one shard of the batches and workflows in the due index: not among the jobs, whose number tenants choose.
+/// Partition of one shard of the batches, workflows and rate limits with parked jobs in the due index: not among the jobs, whose number tenants choose.
 #[must_use]
 pub fn unfinished(shard: u32) -> String {
     format!("UNFINISHED#{shard}")

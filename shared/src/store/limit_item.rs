@@ -5,6 +5,7 @@
 //! | `v` | version | | `nc` | nonce of the last write |
 //! | `li` `ov` | limits last applied, override: JSON | | `ho` | jobs that hold a slot: JSON |
 //! | `ws` `wc` | window: start, ms, and starts in it | | `ls` `bl` | last start, blocked until, ms |
+//! | `pn` | when jobs were noted as parked, ms | | `dup` `dus` | due index: when a tick is to look at these |
 //! | `ttl` | when it matters no more, s | | `lp` | listing index; never changes, so that a start writes nothing there |
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -17,7 +18,7 @@ use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use crate::error::{Error, Result};
 use crate::json::{Fields, raw};
-use crate::limit::{LimitState, Limits, Override};
+use crate::limit::{LimitState, Limits, Override, Parking};
 
 /// How long a state is kept after it has ceased to matter, s: clocks differ.
 const KEPT_S: i64 = 3_600;
@@ -57,7 +58,7 @@ impl Store {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item_of(key, new, nonce, now_ms)?))
+            .set_item(Some(item_of(key, new, nonce, now_ms, self.shards)?))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match old {
             Some(old) => put.condition_expression("v = :old").expression_attribute_values(":old", n(old.version)),
@@ -80,7 +81,7 @@ impl Store {
     }
 }
 
-fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64) -> Result<Item> {
+fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64, shards: u32) -> Result<Item> {
     let mut item = keys::limit(key);
     let mut put = |name: &str, value| item.insert(name.to_owned(), value);
     put("lp", s(keys::limits(keys::limit_list_shard(key))));
@@ -104,6 +105,11 @@ fn item_of(key: &str, state: &LimitState, nonce: u64, now_ms: i64) -> Result<Ite
         if let Some(at) = over.expires_at {
             put("ox", n(at));
         }
+    }
+    if let Some(parking) = state.parking {
+        put("pn", n(parking.noted_at_ms));
+        put("dup", s(keys::unfinished(keys::limit_shard(key, shards))));
+        put("dus", n(parking.look_at_ms));
     }
     let idle_at = state.idle_at_ms();
     if idle_at < i64::MAX {
@@ -135,5 +141,7 @@ pub(super) fn state_of(item: &Item) -> Result<LimitState> {
         holders,
         blocked_until_ms: get_n(item, "bl"),
         override_: limits("ov")?.map(|limits| Override { limits, expires_at: get_n(item, "ox") }),
+        parking: get_n(item, "pn")
+            .map(|noted_at_ms| Parking { noted_at_ms, look_at_ms: get_n(item, "dus").unwrap_or(noted_at_ms) }),
     })
 }

@@ -21,6 +21,7 @@ mod listing;
 mod messages;
 mod model;
 mod outage;
+mod parking;
 mod pause;
 mod priority;
 mod promote;

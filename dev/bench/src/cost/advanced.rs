@@ -1,5 +1,7 @@
 //! Unique jobs, priorities, batches, limits and stats, counted.
 
+use ojs_core::JobId;
+use ojs_core::job::Job;
 use ojs_core::json::Fields;
 use serde_json::{Value, json};
 
@@ -118,6 +120,50 @@ impl Operation {
         let policy = json!({"rate_limit": {"key": queue, "concurrency": 10}});
         let job = meter.lab.active(&queue, &policy).await?;
         Ok(meter.count(meter.lab.engine.ack(ack(&job))).await?.1)
+    }
+
+    /// A job of the queue that holds the only slot of its limit, and one at least that is parked.
+    async fn behind_parked(self, meter: &Meter) -> Outcome<Job> {
+        let (queue, policy, engine) = (self.queue(), self.one_slot(), &meter.lab.engine);
+        if let Some(limit) = engine.store().get_limit(&queue).await?
+            && engine.waiting_count(&queue, &limit).await?.0 > 0
+            && let Some((id, _)) = limit.holders.keys().next().and_then(|holder| holder.split_once('#'))
+            && let Some(id) = JobId::parse(id)
+        {
+            return Ok(engine.get(&id).await?);
+        }
+        let active = meter.lab.active(&queue, &policy).await?;
+        meter.lab.enqueue(&queue, &policy).await?;
+        for _ in 0..3 {
+            expect(engine.fetch(fetch(&queue, 1)).await?.is_empty(), "the slot is taken")?;
+            tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        }
+        Ok(active)
+    }
+
+    fn one_slot(self) -> Value {
+        json!({"rate_limit": {"key": self.queue(), "concurrency": 1}})
+    }
+
+    /// A job that comes behind parked ones, and is parked.
+    pub(super) async fn fetch_parked(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        self.behind_parked(meter).await?;
+        meter.lab.enqueue(&queue, &self.one_slot()).await?;
+        let (jobs, tally) = meter.count(meter.lab.engine.fetch(fetch(&queue, 1))).await?;
+        expect(jobs.is_empty(), "the job does not start")?;
+        Ok(tally)
+    }
+
+    /// A job that holds a slot for which another one is parked, whose message is sent.
+    pub(super) async fn ack_releasing(self, meter: &Meter) -> Outcome<Tally> {
+        let queue = self.queue();
+        let active = self.behind_parked(meter).await?;
+        meter.lab.enqueue(&queue, &self.one_slot()).await?;
+        expect(meter.lab.engine.fetch(fetch(&queue, 1)).await?.is_empty(), "the slot is taken")?;
+        let tally = meter.count(meter.lab.engine.ack(ack(&active))).await?.1;
+        meter.lab.fetch_one(&queue).await?;
+        Ok(tally)
     }
 
     pub(super) async fn queue_stats(self, meter: &Meter) -> Outcome<Tally> {

@@ -88,6 +88,8 @@ operations! {
     FetchLimitedConcurrency => "fetch_limited_concurrency",
     FetchLimitedRefused => "fetch_limited_refused",
     AckLimited => "ack_limited",
+    FetchParked => "fetch_parked",
+    AckReleasing => "ack_releasing",
     QueueStats => "queue_stats",
     Pause => "pause",
     WorkflowCreateChain => "workflow_create_chain",
@@ -179,6 +181,8 @@ impl Operation {
             Self::FetchLimitedConcurrency => self.fetch_limited(meter, json!({"concurrency": 10})).await,
             Self::FetchLimitedRefused => self.fetch_refused(meter).await,
             Self::AckLimited => self.ack_limited(meter).await,
+            Self::FetchParked => self.fetch_parked(meter).await,
+            Self::AckReleasing => self.ack_releasing(meter).await,
             Self::QueueStats => self.queue_stats(meter).await,
             Self::Pause => self.pause(meter).await,
             Self::WorkflowCreateChain | Self::WorkflowCreateGroup | Self::WorkflowCreateBatch => {

@@ -17,6 +17,7 @@ async fn a_key_is_shown_overridden_and_listed() {
     assert_eq!(app.fetched(json!({"queues": ["default"]})).await.len(), 1);
     let shown = app.get(&format!("{LIMITS}/api")).await.body;
     assert_eq!(shown["key"], "api");
+    assert_eq!(shown["waiting_count"], 0);
     assert_eq!(shown["concurrency"], json!({"limit": 5, "active": 1, "available": 4}));
     assert_eq!((&shown["rate"]["limit"], &shown["rate"]["current_count"]), (&json!(100), &json!(1)));
 

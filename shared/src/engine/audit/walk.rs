@@ -94,7 +94,10 @@ impl Engine {
         while !done.passed {
             let page = self.store.walk(after.as_ref(), MAX_WALK_PAGE).await?;
             let jobs: Vec<JobId> = page.jobs.iter().map(|job| job.id.clone()).collect();
-            self.attend_jobs(&jobs, &mut done, |job| !job.in_due_index && job.state != State::Pending).await?;
+            self.attend_jobs(&jobs, &mut done, |job| {
+                !job.in_due_index && job.parked.is_none() && job.state != State::Pending
+            })
+            .await?;
             self.attend_others(&page, |_| true, &mut done, &tick).await?;
             done.items += page.read;
             done.passed = page.next.is_none();

@@ -184,6 +184,8 @@ impl Scenario<'_> {
             // A tick finishes a batch or workflow when its time has come, and not before.
             let page = store.unfinished_before(shard, i64::MAX / 2, None, 1).await.unwrap();
             due.extend(page.batches.into_iter().chain(page.workflows).map(|(_, due_at)| due_at + LOOKAHEAD_MS));
+            // And looks at parked jobs.
+            due.extend(page.limits.into_iter().map(|(_, look_at)| look_at + LOOKAHEAD_MS));
         }
         due.into_iter().min()
     }
