@@ -17,7 +17,7 @@ use crate::router::Api;
 /// Names a request, so that it can be sent again (section 10).
 const KEY: &str = "Idempotency-Key";
 /// The answer is that of an earlier request with the same key.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 pub(crate) async fn enqueue(
     State(api): State<Api>,
@@ -50,7 +50,8 @@ async fn change(
     Ok(respond(StatusCode::OK, answer))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
+/// The idempotency key of a request.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
     let Some(given) = headers.get(KEY) else { return Ok(None) };
     let text = std::str::from_utf8(given.as_bytes()).map_err(|_| Error::field(KEY, "is not UTF-8"))?;
     IdempotencyKey::parse(KEY, text.to_owned()).map(Some)
@@ -59,15 +60,22 @@ fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
 /// The answer; `all` is the status where all items succeeded (section 11.2).
 fn respond(all: StatusCode, BulkAnswer { answer, replayed }: BulkAnswer) -> Response {
     let answer = answer.sent(MAX_ANSWER_BYTES);
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = match answer.outcome {
+    let status = match answer.outcome {
         Outcome::All => all,
         Outcome::Mixed => StatusCode::MULTI_STATUS,
         Outcome::Nothing => StatusCode::UNPROCESSABLE_ENTITY,
     };
+    let mut response = kept(status, answer.body, replayed);
+    response.headers_mut().insert(BATCH_SIZE, HeaderValue::from(answer.count));
+    response
+}
+
+/// An answer whose body is there, perhaps because an earlier request with the same key made it.
+pub(crate) fn kept(status: StatusCode, body: String, replayed: bool) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    headers.insert(BATCH_SIZE, HeaderValue::from(answer.count));
     if replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }

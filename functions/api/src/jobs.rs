@@ -1,18 +1,18 @@
 //! `/ojs/v1/jobs` (HTTP binding section 9).
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ojs_core::engine::Enqueued;
+use ojs_core::engine::{BulkAnswer, Enqueued};
 use ojs_core::job::{Job, Shown};
 use ojs_core::{Error, JobId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::body::{JsonBody, OptionalJsonBody};
 use crate::path::PathId;
 use crate::problem::Problem;
-use crate::reply;
 use crate::router::Api;
+use crate::{bulk, reply};
 
 /// `{"job": {...}}`
 #[derive(Serialize)]
@@ -36,17 +36,45 @@ pub(crate) fn path_id(resource: &str, text: &str) -> Result<JobId, Error> {
     JobId::parse(text).ok_or_else(|| Error::not_found(resource, &text.chars().take(64).collect::<String>()))
 }
 
-pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
-    let Enqueued { job, deduplicated } = api.engine.enqueue(request).await?;
-    let mut response = if deduplicated {
-        reply::ok(&Deduplicated { job: job.shown(false), deduplicated })
-    } else {
-        job_reply(StatusCode::CREATED, &job)
+/// What must be known of an answer that is kept.
+#[derive(Deserialize)]
+struct Kept {
+    job: KeptJob,
+    #[serde(default)]
+    deduplicated: bool,
+}
+
+#[derive(Deserialize)]
+struct KeptJob {
+    id: String,
+}
+
+pub(crate) async fn create(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody,
+) -> Result<Response, Problem> {
+    let Some(key) = bulk::key(&headers)? else {
+        let Enqueued { job, deduplicated } = api.engine.enqueue(request).await?;
+        let response = if deduplicated {
+            reply::ok(&Deduplicated { job: job.shown(false), deduplicated })
+        } else {
+            job_reply(StatusCode::CREATED, &job)
+        };
+        return Ok(located(response, job.id.as_str()));
     };
-    if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/jobs/{}", job.id)) {
+    let BulkAnswer { answer, replayed } = api.engine.enqueue_keyed(request, &key).await?;
+    let kept: Kept = serde_json::from_str(&answer.body).map_err(Error::internal)?;
+    let status = if kept.deduplicated { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(located(bulk::kept(status, answer.body, replayed), &kept.job.id))
+}
+
+/// Says where the job is.
+fn located(mut response: Response, id: &str) -> Response {
+    if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/jobs/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 pub(crate) async fn show(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {

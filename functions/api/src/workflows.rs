@@ -1,7 +1,7 @@
 //! `/ojs/v1/workflows` (HTTP binding section 14).
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ojs_core::job::format_ms;
 use ojs_core::workflow::Shown;
@@ -15,8 +15,8 @@ use crate::page;
 use crate::path::PathId;
 use crate::problem::Problem;
 use crate::query::Params;
-use crate::reply;
 use crate::router::Api;
+use crate::{bulk, reply};
 
 const KIND: &str = "workflows";
 
@@ -26,9 +26,19 @@ struct WorkflowReply<'a> {
     workflow: &'a Shown,
 }
 
-pub(crate) async fn create(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
-    let shown = api.engine.create_workflow(request).await?;
+pub(crate) async fn create(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody,
+) -> Result<Response, Problem> {
+    let (shown, replayed) = match bulk::key(&headers)? {
+        Some(key) => api.engine.create_workflow_keyed(request, &key).await?,
+        None => (api.engine.create_workflow(request).await?, false),
+    };
     let mut response = reply::json(StatusCode::CREATED, &WorkflowReply { workflow: &shown });
+    if replayed {
+        response.headers_mut().insert(bulk::REPLAYED, HeaderValue::from_static("true"));
+    }
     if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/workflows/{}", shown.workflow.id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }

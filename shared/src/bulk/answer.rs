@@ -1,9 +1,10 @@
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::request::Operation;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::Job;
+use crate::job::{Brief, Job, Shown};
 use crate::json::escaped_bytes;
 
 /// Longest body that is stored with an idempotency key, bytes: an item holds 400 KiB.
@@ -94,7 +95,15 @@ impl Answer {
 
 fn shorter(body: &str, codes_only: bool) -> String {
     let Ok(mut body) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
-    for item in body["items"].as_array_mut().into_iter().flatten() {
+    let short = |job: &mut Value| {
+        if let Some(job) = job.as_object_mut() {
+            let more = ["type", "queue", "attempt", "created_at", "enqueued_at"];
+            job.retain(|name, _| name == "id" || name == "state" || (!codes_only && more.contains(&name.as_str())));
+        }
+    };
+    body.get_mut("job").into_iter().for_each(short);
+    body.get_mut("jobs").and_then(Value::as_array_mut).into_iter().flatten().for_each(short);
+    for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(job) = item.get_mut("job").and_then(Value::as_object_mut) {
             job.retain(|name, _| name == "id" || name == "state");
         }
@@ -106,6 +115,62 @@ fn shorter(body: &str, codes_only: bool) -> String {
         }
     }
     body.to_string()
+}
+
+/// The body of the answer to an enqueue.
+#[derive(Serialize)]
+struct OneMade<'a> {
+    job: Shown<'a>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deduplicated: bool,
+}
+
+/// The body of the answer to a batch.
+#[derive(Serialize)]
+struct AllMade<'a> {
+    jobs: Vec<AnyMade<'a>>,
+    count: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deduplicated: Vec<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnyMade<'a> {
+    Whole(Shown<'a>),
+    Brief(Brief<'a>),
+}
+
+/// The answer to the enqueue of a job, a batch or in bulk, as `operation` says. A batch of more than `max_bytes` comes without what its client
+/// has sent.
+///
+/// # Errors
+/// None that can happen.
+pub fn made_answer(operation: Operation, items: &[Item<'_>], max_bytes: usize) -> Result<Answer> {
+    let made: Vec<(&Job, bool)> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Created(job) => Some((*job, false)),
+            Item::Duplicate(job) => Some((*job, true)),
+            Item::Failed(_) | Item::Skipped => None,
+        })
+        .collect();
+    let body = match (operation, made.first()) {
+        (Operation::Job, Some((job, deduplicated))) => {
+            serde_json::to_string(&OneMade { job: job.shown(false), deduplicated: *deduplicated })
+        }
+        (Operation::Batch, _) => {
+            let whole = made.iter().map(|(job, _)| job.answer_bytes()).sum::<usize>() <= max_bytes;
+            let jobs = made.iter().map(|(job, _)| match whole {
+                true => AnyMade::Whole(job.shown(false)),
+                false => AnyMade::Brief(job.brief()),
+            });
+            let there = made.iter().enumerate().filter(|(_, (_, there))| *there).map(|(at, _)| at);
+            serde_json::to_string(&AllMade { jobs: jobs.collect(), count: made.len(), deduplicated: there.collect() })
+        }
+        _ => return Ok(enqueue_answer(items)),
+    };
+    Ok(Answer { outcome: Outcome::All, count: made.len(), body: body.map_err(Error::internal)? })
 }
 
 /// What became of one job of a bulk enqueue.

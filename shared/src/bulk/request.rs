@@ -10,7 +10,7 @@ use crate::json::Fields;
 /// Most jobs that one request may name, or look at for its filter.
 pub const MAX_BULK_JOBS: usize = MAX_BATCH_JOBS;
 
-/// What a bulk request does to its jobs.
+/// What a bulk request does to its jobs, or what another one makes under an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Makes them (section 5).
@@ -21,6 +21,12 @@ pub enum Operation {
     Retry,
     /// Deletes them for good (section 8).
     Delete,
+    /// Makes one job; no bulk request.
+    Job,
+    /// Makes a batch of jobs; no bulk request.
+    Batch,
+    /// Makes a workflow; no bulk request.
+    Workflow,
 }
 
 impl Operation {
@@ -32,6 +38,9 @@ impl Operation {
             Self::Cancel => "cancel",
             Self::Retry => "retry",
             Self::Delete => "delete",
+            Self::Job => "job",
+            Self::Batch => "batch",
+            Self::Workflow => "workflow",
         }
     }
 
@@ -39,7 +48,7 @@ impl Operation {
     #[must_use]
     pub fn done(self) -> &'static str {
         match self {
-            Self::Enqueue => "created",
+            Self::Enqueue | Self::Job | Self::Batch | Self::Workflow => "created",
             Self::Cancel => "cancelled",
             Self::Retry => "retried",
             Self::Delete => "deleted",
@@ -50,7 +59,7 @@ impl Operation {
     #[must_use]
     pub fn states(self) -> &'static [State] {
         match self {
-            Self::Enqueue => &[],
+            Self::Enqueue | Self::Job | Self::Batch | Self::Workflow => &[],
             Self::Cancel => &[State::Available, State::Scheduled, State::Retryable, State::Pending],
             Self::Retry => &[State::Discarded, State::Retryable],
             Self::Delete => &[State::Completed, State::Cancelled, State::Discarded],

@@ -123,7 +123,9 @@ impl Changing<'_> {
             (Operation::Cancel, None) => engine.cancel(id).await.map(|_| ()),
             (Operation::Retry, _) => engine.retry_job(id).await.map(|_| ()),
             (Operation::Delete, _) => engine.delete_job(id).await,
-            (Operation::Enqueue, _) => Err(Error::internal("an enqueue changes no job")),
+            (Operation::Enqueue | Operation::Job | Operation::Batch | Operation::Workflow, _) => {
+                Err(Error::internal("an enqueue changes no job"))
+            }
         }
     }
 

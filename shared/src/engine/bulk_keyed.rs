@@ -79,7 +79,7 @@ impl Engine {
             Begun::There(record) => *record,
         };
         if record.fingerprint != fingerprint {
-            return Err(conflict("The idempotency key was used for another request.").with("reason", "other_request"));
+            return Err(other_request());
         }
         if let Some(answer) = record.answer {
             return Ok(Admitted::Answered(BulkAnswer { answer, replayed: true }));
@@ -125,6 +125,11 @@ impl Engine {
 
 fn conflict(message: &str) -> Error {
     Error::new(ErrorCode::Conflict, message)
+}
+
+/// The key of a request names another one.
+pub(super) fn other_request() -> Error {
+    conflict("The idempotency key was used for another request.").with("reason", "other_request")
 }
 
 fn under_way(left_ms: i64) -> Error {

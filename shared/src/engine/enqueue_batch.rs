@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::Engine;
 use super::enqueue::Enqueued;
 use super::enqueue_unique::{Holding, MAX_TRIES, busy, duplicate, keep_the_schedule, replacing, rest};
+use super::{Engine, MAX_ANSWER_BYTES};
 use crate::batch::{ABORTED_MS, Batch, BatchState, OPEN_MS, check_queues, parse_batch, place};
-use crate::bulk::{Answer, Item, enqueue_answer};
+use crate::bulk::{Answer, Item, Operation, made_answer};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::unique::{Conflict, Lock, UniqueKey, UniquePolicy, conflict};
@@ -57,12 +57,13 @@ pub(super) struct Keyed<'a> {
 }
 
 impl Keyed<'_> {
-    fn answer(&self, written: &[(usize, Written)]) -> Answer {
+    fn answer(&self, written: &[(usize, Written)]) -> Result<Answer> {
         let refused = self.refused.iter().map(|(index, error)| (*index, Item::Failed(error)));
         let mut items: Vec<_> =
             written.iter().map(|(index, written)| (*index, written.item())).chain(refused).collect();
         items.sort_by_key(|(index, _)| *index);
-        enqueue_answer(&items.into_iter().map(|(_, item)| item).collect::<Vec<_>>())
+        let items: Vec<_> = items.into_iter().map(|(_, item)| item).collect();
+        made_answer(self.ticket.operation, &items, MAX_ANSWER_BYTES)
     }
 }
 
@@ -171,18 +172,18 @@ impl Writing<'_> {
 
     /// Writes the other jobs and commits the batch.
     async fn all(&self, jobs: Vec<(usize, NewJob)>, atomic: bool) -> Result<Vec<(usize, Written)>> {
-        let each: Vec<_> =
-            jobs.into_iter()
-                .map(|(index, new)| async move {
-                    self.one(new).await.map_err(|error| place(error, index)).map(|w| (index, w))
-                })
-                .collect();
+        let each: Vec<_> = jobs
+            .into_iter()
+            .map(|(index, new)| async move {
+                self.one(new).await.map_err(|error| self.place(error, index)).map(|w| (index, w))
+            })
+            .collect();
         let written: Vec<Result<(usize, Written)>> = stream::iter(each).buffered(CONCURRENCY).collect().await;
         let mut all = Vec::with_capacity(written.len());
         for written in written {
             match written? {
                 (index, Written::Refused(error)) => {
-                    let error = place(error, index);
+                    let error = self.place(error, index);
                     if atomic || (self.keyed.is_some() && error.code.is_retryable()) {
                         return Err(error);
                     }
@@ -193,6 +194,14 @@ impl Writing<'_> {
         }
         self.commit(&all).await?;
         Ok(all)
+    }
+
+    /// Says which job of the request an error is about, unless there can be only one.
+    fn place(&self, error: Error, index: usize) -> Error {
+        match self.keyed {
+            Some(keyed) if keyed.ticket.operation == Operation::Job => error,
+            _ => place(error, index),
+        }
     }
 
     async fn one(&self, new: NewJob) -> Result<Written> {
@@ -280,7 +289,7 @@ impl Writing<'_> {
             )
             .with("max", MAX_REPLACEMENTS));
         }
-        let answer = self.keyed.map(|keyed| (keyed.ticket, keyed.answer(written)));
+        let answer = self.keyed.map(|keyed| keyed.answer(written).map(|answer| (keyed.ticket, answer))).transpose()?;
         let answered = answer.as_ref().map(|(ticket, answer)| (*ticket, answer));
         match store.commit_batch(&self.batch, &replaced, answered, self.now, self.engine.ids.nonce()).await? {
             Committed::Done => Ok(()),

@@ -23,6 +23,7 @@ mod delete;
 mod drain;
 mod enqueue;
 mod enqueue_batch;
+mod enqueue_keyed;
 mod enqueue_unique;
 mod events;
 mod fetch;

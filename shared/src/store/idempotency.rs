@@ -10,7 +10,7 @@
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
 use futures::FutureExt;
 
 use super::attr::{Item, get_n, get_u64, n, s, take_s};
@@ -21,6 +21,8 @@ use crate::error::{Error, Result};
 
 /// How long an answer is kept, s: 24 hours are asked for (section 10.2), and one more covers clocks and the run itself.
 const KEPT_S: i64 = 25 * 3_600;
+/// The key is new, or older than answers are kept.
+const UNUSED: &str = "attribute_not_exists(pk) OR #ttl <= :now";
 /// The run is the one that has the record, and nothing has been answered yet.
 const OURS: &str = "nc = :nonce AND attribute_not_exists(o)";
 /// Writes an answer down.
@@ -88,21 +90,13 @@ impl Store {
         plan: Option<&str>,
         now_ms: i64,
     ) -> Result<Begun> {
-        let mut item = ticket.key();
-        item.insert("h".to_owned(), AttributeValue::B(Blob::new(fingerprint)));
-        item.insert("nc".to_owned(), n(ticket.nonce));
-        item.insert("at".to_owned(), n(now_ms));
-        item.insert("fa".to_owned(), n(now_ms));
-        item.insert("ttl".to_owned(), n(now_ms / 1_000 + KEPT_S));
-        if let Some(plan) = plan {
-            item.insert("pl".to_owned(), s(plan));
-        }
+        let item = new_record(ticket, fingerprint, plan, now_ms);
         let sent = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk) OR #ttl <= :now")
+            .condition_expression(UNUSED)
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", n(now_ms / 1_000))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -122,6 +116,29 @@ impl Store {
             return Ok(if record.nonce == ticket.nonce { Begun::New } else { Begun::There(Box::new(record)) });
         }
         Err(service_error(Service::DynamoDb, "PutItem", &failure))
+    }
+
+    /// The same as a part of the transaction that makes what `plan` names: then nothing is to be answered later.
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub(super) fn transact_begin(
+        &self,
+        ticket: &Ticket,
+        fingerprint: [u8; 32],
+        plan: &str,
+        now_ms: i64,
+    ) -> Result<TransactWriteItem> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(new_record(ticket, fingerprint, Some(plan), now_ms)))
+            .condition_expression(UNUSED)
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", n(now_ms / 1_000))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(Error::internal)?;
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 
     /// Takes the record over from a run that has died or given up: from here on that one can write nothing into it, and so
@@ -242,7 +259,20 @@ impl Store {
     }
 }
 
-fn record_of(mut item: Item) -> Result<Record> {
+fn new_record(ticket: &Ticket, fingerprint: [u8; 32], plan: Option<&str>, now_ms: i64) -> Item {
+    let mut item = ticket.key();
+    item.insert("h".to_owned(), AttributeValue::B(Blob::new(fingerprint)));
+    item.insert("nc".to_owned(), n(ticket.nonce));
+    item.insert("at".to_owned(), n(now_ms));
+    item.insert("fa".to_owned(), n(now_ms));
+    item.insert("ttl".to_owned(), n(now_ms / 1_000 + KEPT_S));
+    if let Some(plan) = plan {
+        item.insert("pl".to_owned(), s(plan));
+    }
+    item
+}
+
+pub(super) fn record_of(mut item: Item) -> Result<Record> {
     let fingerprint = item.get("h").and_then(|hash| hash.as_b().ok()?.as_ref().try_into().ok()).ok_or_else(broken)?;
     let answer = match take_s(&mut item, "o") {
         Some(outcome) => Some(Answer {

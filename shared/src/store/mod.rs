@@ -73,7 +73,7 @@ pub use update::Updated;
 pub use walk::{LiveJob, MAX_WALK_PAGE, WalkPage};
 pub use worker::WorkerBeat;
 pub use workflow_shard::Shard;
-pub use workflow_write::WorkflowWritten;
+pub use workflow_write::{WorkflowPut, WorkflowWritten};
 
 use aws_sdk_dynamodb::Client;
 

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, Transact
 use futures::FutureExt;
 
 use super::attr::{Item, b, get_u64, n, s, take_s};
+use super::idempotency::{Record, Ticket, record_of};
 use super::transact::{Reason, Transacted};
 use super::workflow_item::{definition_of, open_shards, workflow_of};
 use super::{Store, keys, table};
@@ -11,6 +12,17 @@ use crate::aws::{Service, service_error};
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::JobId;
 use crate::workflow::{Definition, Workflow};
+
+/// How the put of a new workflow ended.
+#[derive(Debug)]
+pub enum WorkflowPut {
+    /// It is there.
+    Done,
+    /// There is one with its id.
+    Taken,
+    /// Its idempotency key has been used.
+    Keyed(Box<Record>),
+}
 
 /// How a write of a workflow ended.
 #[derive(Debug)]
@@ -29,6 +41,21 @@ impl Store {
     /// # Errors
     /// The AWS error; when it is unknown whether it took effect, one read tells.
     pub async fn put_workflow(&self, workflow: &Workflow, definition: &Definition, nonce: u64) -> Result<bool> {
+        let put = self.put_workflow_keyed(workflow, definition, nonce, None).await?;
+        Ok(matches!(put, WorkflowPut::Done))
+    }
+
+    /// The same under an idempotency key, whose record (with the request's fingerprint) is a part of the transaction.
+    ///
+    /// # Errors
+    /// As [`Self::put_workflow`].
+    pub async fn put_workflow_keyed(
+        &self,
+        workflow: &Workflow,
+        definition: &Definition,
+        nonce: u64,
+        key: Option<(&Ticket, [u8; 32])>,
+    ) -> Result<WorkflowPut> {
         let mut main = self.workflow_item(workflow, nonce);
         if workflow.shards > 0 {
             main.insert("op".to_owned(), open_shards(workflow.shards));
@@ -42,19 +69,29 @@ impl Store {
                 .condition_expression("attribute_not_exists(pk)");
             Ok::<_, Error>(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
         };
-        let actions = vec![put(main)?, put(asked)?];
+        let mut actions = vec![put(main)?, put(asked)?];
+        if let Some((ticket, fingerprint)) = key {
+            actions.push(self.transact_begin(ticket, fingerprint, workflow.id.as_str(), workflow.created_at)?);
+        }
         match self.transact(actions, format!("workflow-{nonce:016x}")).await {
-            Ok(Transacted::Done) => Ok(true),
+            Ok(Transacted::Done) => Ok(WorkflowPut::Done),
             // Of another write under way it is not known how it will end.
-            Ok(Transacted::Refused(reasons)) if reasons.iter().any(|reason| matches!(reason, Reason::Condition(_))) => {
-                Ok(false)
+            Ok(Transacted::Refused(mut reasons))
+                if reasons.iter().any(|reason| matches!(reason, Reason::Condition(_))) =>
+            {
+                match reasons.pop() {
+                    Some(Reason::Condition(Some(record))) if key.is_some() => {
+                        Ok(WorkflowPut::Keyed(Box::new(record_of(record)?)))
+                    }
+                    _ => Ok(WorkflowPut::Taken),
+                }
             }
             Ok(Transacted::Refused(_)) => {
                 Err(Error::new(ErrorCode::BackendUnavailable, "Another write of the workflow is under way; try again."))
             }
             // The last of the SDK's tries may have been refused and an earlier one not.
             Err(error) => match self.get_workflow(&workflow.id).await {
-                Ok(Some(_)) => Ok(true),
+                Ok(Some(_)) => Ok(WorkflowPut::Done),
                 _ => Err(error),
             },
         }

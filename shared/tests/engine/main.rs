@@ -16,6 +16,7 @@ mod deadline;
 mod drain;
 mod fencing;
 mod fifo;
+mod idempotency;
 mod limits;
 mod listing;
 mod messages;

@@ -12,6 +12,7 @@ mod disconnects;
 mod events;
 mod headers;
 mod health;
+mod idempotency;
 mod jobs;
 mod lambda;
 mod limits;
