@@ -69,7 +69,7 @@ pub(crate) async fn register(State(api): State<Api>, JsonBody(request): JsonBody
 
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
     let limit = page::limit(&params)?;
-    let after: Option<String> = page::place(KIND, &params)?;
+    let page::Start { place: after, seen } = page::start::<String>(KIND, &params)?;
     // DynamoDB refuses keys that are empty or too long.
     if after.as_deref().is_some_and(|name| !is_cron_name(name)) {
         return Err(Error::field("cursor", "is not a cursor of this list").into());
@@ -83,8 +83,7 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
     let offset = params.integer("offset", 0, MAX_OFFSET)?.unwrap_or(0);
     let page = api.engine.list_crons(CronQuery { after, offset, enabled, limit }).await?;
     let crons: Vec<Shown<'_>> = page.crons.iter().map(Cron::shown).collect();
-    let next = page.next.and_then(|name| page::cursor(KIND, &name));
-    let pagination = page::pagination(limit, next);
+    let pagination = page::pagination(KIND, limit, seen.saturating_add(offset), crons.len(), page.next.as_ref());
     Ok(reply::ok(&ListReply { crons: &crons, cron_jobs: &crons, count: crons.len(), pagination }))
 }
 

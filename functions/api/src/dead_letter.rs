@@ -31,8 +31,8 @@ struct Reply<'a> {
 
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
     let limit = page::limit(&params)?;
-    let place: Option<(i64, String)> = page::place(KIND, &params)?;
-    let after = match place {
+    let start: page::Start<(i64, String)> = page::start(KIND, &params)?;
+    let after = match start.place {
         Some((discarded_at, id)) => {
             let id = JobId::parse(&id).ok_or_else(|| Error::field("cursor", "is not a cursor of this list"))?;
             Some(DeadLetterPosition { discarded_at, id })
@@ -42,9 +42,10 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
     let queue = params.text("queue").map(|name| queue_name("queue", name.to_owned())).transpose()?;
     let offset = params.integer("offset", 0, MAX_OFFSET)?.unwrap_or(0);
     let page = api.engine.list_dead_letters(DeadLetterQuery { queue, after, offset, limit }).await?;
-    let next = page.next.and_then(|place| page::cursor(KIND, &(place.discarded_at, place.id.as_str())));
-    let jobs = page.jobs.iter().map(|job| job.shown(false)).collect();
-    Ok(reply::ok(&Reply { jobs, pagination: page::pagination(limit, next) }))
+    let next = page.next.as_ref().map(|place| (place.discarded_at, place.id.as_str()));
+    let jobs: Vec<Shown<'_>> = page.jobs.iter().map(|job| job.shown(false)).collect();
+    let pagination = page::pagination(KIND, limit, start.seen.saturating_add(offset), jobs.len(), next.as_ref());
+    Ok(reply::ok(&Reply { jobs, pagination }))
 }
 
 pub(crate) async fn retry(

@@ -29,7 +29,7 @@ async fn reply_limit(api: &Api, key: &LimitKey, state: &LimitState) -> Result<Re
 
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
     let limit = page::limit(&params)?;
-    let after: Option<String> = page::place(KIND, &params)?;
+    let page::Start { place: after, seen } = page::start::<String>(KIND, &params)?;
     // DynamoDB refuses keys that are empty or too long.
     if after.as_ref().is_some_and(|key| key.is_empty() || key.len() > 1_024) {
         return Err(Error::field("cursor", "is not one of ours").into());
@@ -37,8 +37,8 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
     let page = api.engine.list_limits(after.as_deref(), limit).await?;
     let now = api.engine.now_ms();
     let items: Vec<_> = page.limits.iter().map(|(key, state)| state.shown(key, now)).collect();
-    let next = page.next.and_then(|key| page::cursor(KIND, &key));
-    Ok(reply::ok(&json!({"items": items, "pagination": page::pagination(limit, next)})))
+    let pagination = page::pagination(KIND, limit, seen, items.len(), page.next.as_ref());
+    Ok(reply::ok(&json!({"items": items, "pagination": pagination})))
 }
 
 pub(crate) async fn show(State(api): State<Api>, PathId(key): PathId) -> Result<Response, Problem> {

@@ -19,27 +19,70 @@ pub(crate) fn limit(params: &Params) -> Result<usize, Error> {
     Ok(params.integer("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
 }
 
-/// A cursor of list `kind` that remembers `place`.
-pub(crate) fn cursor(kind: &str, place: &impl Serialize) -> Option<String> {
-    serde_json::to_vec(&(kind, place)).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+/// Where a request's page starts.
+pub(crate) struct Start<T> {
+    /// The place that its `cursor` remembers.
+    pub(crate) place: Option<T>,
+    /// Entries of the pages before, or those that its `offset` passes over.
+    pub(crate) seen: usize,
 }
 
-/// The place that a request's `cursor` remembers.
-pub(crate) fn place<T: DeserializeOwned>(kind: &str, params: &Params) -> Result<Option<T>, Error> {
-    let Some(text) = params.text("cursor") else { return Ok(None) };
+/// Reads the `cursor` of a request for list `kind`.
+pub(crate) fn start<T: DeserializeOwned>(kind: &str, params: &Params) -> Result<Start<T>, Error> {
+    let Some(text) = params.text("cursor") else { return Ok(Start { place: None, seen: 0 }) };
     let read = || {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (of, place): (String, T) = serde_json::from_slice(&bytes).ok()?;
-        (of == kind).then_some(place)
+        let (of, place, seen): (String, T, usize) = serde_json::from_slice(&bytes).ok()?;
+        (of == kind).then_some(Start { place: Some(place), seen })
     };
-    read().map(Some).ok_or_else(|| Error::field("cursor", "is not a cursor that this list has answered"))
+    read().ok_or_else(|| Error::field("cursor", "is not a cursor that this list has answered"))
 }
 
-/// The `pagination` of an answer.
-pub(crate) fn pagination(limit: usize, next_cursor: Option<String>) -> Value {
-    let mut page = json!({"limit": limit, "has_more": next_cursor.is_some()});
-    if let Some(cursor) = next_cursor {
+/// The `pagination` of an answer with `shown` entries after `seen` others; `next`: the place after which more may follow.
+///
+/// To count a list is to read it, so `total` is what has been seen so far, and one more where there is more:
+/// exact on the last page.
+pub(crate) fn pagination(
+    kind: &str,
+    limit: usize,
+    seen: usize,
+    shown: usize,
+    next: Option<&(impl Serialize + ?Sized)>,
+) -> Value {
+    let so_far = seen.saturating_add(shown);
+    let cursor = next
+        .and_then(|place| serde_json::to_vec(&(kind, place, so_far)).ok())
+        .map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+    let more = cursor.is_some();
+    // An offset may have passed over more than there is.
+    let is_exact = !more && (shown > 0 || seen == 0);
+    let mut page = json!({
+        "limit": limit, "has_more": more, "total": so_far.saturating_add(usize::from(more)), "total_is_exact": is_exact,
+    });
+    if let Some(cursor) = cursor {
         page["next_cursor"] = Value::String(cursor);
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_lower_bounds_until_the_last_page() {
+        for (seen, shown, next, total, is_exact) in [
+            (0, 0, None, 0, true),
+            (0, 3, None, 3, true),
+            (0, 3, Some("c"), 4, false),
+            (3, 3, Some("f"), 7, false),
+            (6, 1, None, 7, true),
+            (7, 0, None, 7, false),
+            (usize::MAX, 1, Some("x"), usize::MAX, false),
+        ] {
+            let page = pagination("k", 3, seen, shown, next);
+            assert_eq!((&page["total"], &page["total_is_exact"]), (&json!(total), &json!(is_exact)), "{page}");
+            assert_eq!((page["has_more"] == true, page["next_cursor"].is_string()), (next.is_some(), next.is_some()));
+        }
+    }
 }

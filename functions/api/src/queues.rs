@@ -18,7 +18,7 @@ const KIND: &str = "queues";
 
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
     let limit = page::limit(&params)?;
-    let after: Option<String> = page::place(KIND, &params)?;
+    let page::Start { place: after, seen } = page::start::<String>(KIND, &params)?;
     // DynamoDB refuses keys that are empty or too long.
     let after = after.map(|name| queue_name("cursor", name)).transpose()?;
     let page = api.engine.list_queues(after.as_deref(), limit).await?;
@@ -33,8 +33,8 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
             })
         })
         .collect();
-    let next = page.next.and_then(|name| page::cursor(KIND, &name));
-    Ok(reply::ok(&json!({"queues": queues, "pagination": page::pagination(limit, next)})))
+    let pagination = page::pagination(KIND, limit, seen, queues.len(), page.next.as_ref());
+    Ok(reply::ok(&json!({"queues": queues, "pagination": pagination})))
 }
 
 pub(crate) async fn pause(

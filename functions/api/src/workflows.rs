@@ -57,7 +57,7 @@ pub(crate) async fn cancel(State(api): State<Api>, PathId(id): PathId) -> Result
 
 pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Response, Problem> {
     let limit = page::limit(&params)?;
-    let after: Option<String> = page::place(KIND, &params)?;
+    let page::Start { place: after, seen } = page::start::<String>(KIND, &params)?;
     let after = match after {
         Some(id) => Some(JobId::parse(&id).ok_or_else(|| Error::field("cursor", "is not one of ours"))?),
         None => None,
@@ -74,6 +74,6 @@ pub(crate) async fn list(State(api): State<Api>, params: Params) -> Result<Respo
             })
         })
         .collect();
-    let next = page.next.and_then(|id| page::cursor(KIND, &id.as_str()));
-    Ok(reply::ok(&json!({"workflows": workflows, "pagination": page::pagination(limit, next)})))
+    let pagination = page::pagination(KIND, limit, seen, workflows.len(), page.next.as_ref().map(JobId::as_str));
+    Ok(reply::ok(&json!({"workflows": workflows, "pagination": pagination})))
 }

@@ -28,8 +28,7 @@ async fn a_registration_is_answered_whole() {
     });
     assert_eq!(answer.body, json!({"cron": cron, "cron_job": cron}));
     assert_eq!(app.get(&format!("{CRON}/daily-report")).await.body, answer.body);
-    let list =
-        json!({"crons": [cron], "cron_jobs": [cron], "count": 1, "pagination": {"limit": 50, "has_more": false}});
+    let list = json!({"crons": [cron], "cron_jobs": [cron], "count": 1, "pagination": {"limit": 50, "has_more": false, "total": 1, "total_is_exact": true}});
     assert_eq!(app.get(CRON).await.body, list);
     // The same again is no change.
     let again = app.post(CRON, daily()).await;

@@ -58,7 +58,23 @@ async fn pages_run_from_the_newest_to_the_oldest() {
     assert_eq!(answer.body["jobs"][0], app.job(&all[0]).await);
     assert_eq!(answer.body["jobs"][0]["errors"].as_array().unwrap().len(), 1);
     assert_eq!(answer.body["pagination"]["limit"], 1);
-    assert_eq!(app.get(DEAD).await.body["pagination"], json!({"limit": 50, "has_more": false}));
+    assert_eq!(
+        app.get(DEAD).await.body["pagination"],
+        json!({"limit": 50, "has_more": false, "total": 13, "total_is_exact": true})
+    );
+    // Each page knows what came before it.
+    let (mut query, mut totals) = ("limit=5".to_owned(), Vec::new());
+    loop {
+        let page = app.get(&format!("{DEAD}?{query}")).await.body["pagination"].clone();
+        totals.push((page["total"].clone(), page["total_is_exact"].clone()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("limit=5&cursor={cursor}");
+    }
+    assert_eq!(totals, [(json!(6), json!(false)), (json!(11), json!(false)), (json!(13), json!(true))]);
+    for (offset, total, is_exact) in [(10, 13, true), (13, 13, false), (1_000, 1_000, false)] {
+        let page = app.get(&format!("{DEAD}?offset={offset}")).await.body["pagination"].clone();
+        assert_eq!((&page["total"], &page["total_is_exact"]), (&json!(total), &json!(is_exact)), "{offset}");
+    }
     app.stop().await;
 }
 

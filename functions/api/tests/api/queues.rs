@@ -76,7 +76,7 @@ async fn a_queue_is_there_from_its_first_job_on() {
     ]);
     assert_eq!(
         (&answer.body["queues"], &answer.body["pagination"]),
-        (&wanted, &json!({"limit": 50, "has_more": false}))
+        (&wanted, &json!({"limit": 50, "has_more": false, "total": 3, "total_is_exact": true}))
     );
     // Another instance knows it as well, and notes it once.
     let (engine, _) = app.stack.instance(1).await;
