@@ -872,26 +872,29 @@ async fn query_parameters() {
             &cursor("[]"),
             &cursor("{}"),
             &cursor("\"queues\""),
-            &cursor(r#"["other",["a"]]"#),
-            &cursor(r#"["queues",5]"#),
-            &cursor(r#"["dead-letter","a"]"#),
-            &cursor(r#"["dead-letter",[1]]"#),
-            &cursor(r#"["dead-letter",[1,"x"]]"#),
-            &cursor(&format!(r#"["dead-letter",[1.5,"{NOBODY}"]]"#)),
+            &cursor(r#"["other",["a"],0]"#),
+            &cursor(r#"["queues",5,0]"#),
+            &cursor(r#"["queues","a"]"#),
+            &cursor(r#"["queues","a",-1]"#),
+            &cursor(r#"["cron","a","x"]"#),
+            &cursor(r#"["dead-letter","a",0]"#),
+            &cursor(r#"["dead-letter",[1],0]"#),
+            &cursor(r#"["dead-letter",[1,"x"],0]"#),
+            &cursor(&format!(r#"["dead-letter",[1.5,"{NOBODY}"],0]"#)),
             &cursor(&"[".repeat(2_000)),
             // Each list has cursors of its own.
             &if path == DEAD {
-                cursor(r#"["queues","a"]"#)
+                cursor(r#"["queues","a",0]"#)
             } else {
-                cursor(&format!(r#"["dead-letter",[1,"{NOBODY}"]]"#))
+                cursor(&format!(r#"["dead-letter",[1,"{NOBODY}"],0]"#))
             },
             // What looks like a place, but none that this list can have answered.
-            &cursor(r#"["queues",""]"#),
-            &cursor(&format!(r#"["queues","{}"]"#, "a".repeat(2_000))),
-            &cursor(r#"["queues","Not A Queue"]"#),
-            &cursor(r#"["cron",""]"#),
-            &cursor(&format!(r#"["cron","{}"]"#, "a".repeat(2_000))),
-            &cursor(r#"["cron","Not A Name"]"#),
+            &cursor(r#"["queues","",0]"#),
+            &cursor(&format!(r#"["queues","{}",0]"#, "a".repeat(2_000))),
+            &cursor(r#"["queues","Not A Queue",0]"#),
+            &cursor(r#"["cron","",0]"#),
+            &cursor(&format!(r#"["cron","{}",0]"#, "a".repeat(2_000))),
+            &cursor(r#"["cron","Not A Name",0]"#),
         ];
         for text in cursors {
             rows.push(Row::parameter(format!("{path}?cursor={text}"), "cursor"));

@@ -67,7 +67,7 @@ async fn only(s: &Scenario<'_>, ids: &[&Value]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crashes_of_a_keyed_enqueue() {
+async fn a_keyed_enqueue() {
     enumerate(async |s| {
         let request = json!({"type": "test", "args": [1], "options": {"queue": s.queue}});
         let made = async |engine: &Engine| {
@@ -82,7 +82,7 @@ async fn crashes_of_a_keyed_enqueue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crashes_of_a_keyed_unique_enqueue() {
+async fn a_keyed_unique_enqueue() {
     enumerate(async |s| {
         let options = json!({"queue": s.queue, "unique": {"keys": ["queue"]}});
         let request = json!({"type": "test", "args": [1], "options": options});
@@ -98,7 +98,7 @@ async fn crashes_of_a_keyed_unique_enqueue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crashes_of_a_keyed_batch() {
+async fn a_keyed_batch() {
     enumerate(async |s| {
         let job = json!({"type": "test", "args": [1], "options": {"queue": s.queue}});
         let request = json!({"jobs": [job, job]});
@@ -113,7 +113,7 @@ async fn crashes_of_a_keyed_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crashes_of_a_keyed_workflow() {
+async fn a_keyed_workflow() {
     enumerate(async |s| {
         let job = json!({"type": "test", "args": [1], "options": {"queue": s.queue}});
         let request = json!({"type": "chain", "steps": [job]});
