@@ -81,5 +81,5 @@ fn replayed(record: &Record, definition: Definition, fingerprint: [u8; 32]) -> R
 
 fn as_made(workflow: Workflow, definition: Definition) -> Shown {
     let steps = workflow.steps.iter().copied().map(StepView::noted).collect();
-    Shown { definition, workflow, steps }
+    Shown { definition, workflow, steps, callbacks: Vec::new() }
 }

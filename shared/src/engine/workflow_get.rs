@@ -1,10 +1,11 @@
 use super::workflow_cancel::missing;
+use super::workflow_start::jobs_of;
 use super::{Engine, MAX_ANSWER_BYTES};
 use crate::error::Result;
 use crate::ids::JobId;
-use crate::job::settle;
+use crate::job::{Job, settle};
 use crate::json::escaped_bytes;
-use crate::workflow::{Shown, StepState, StepView, Workflow, WorkflowState};
+use crate::workflow::{Definition, Shown, StepState, StepView, Workflow, WorkflowState};
 
 /// Up to so many steps, each one's job is shown: one read.
 const MAX_JOBS: usize = 100;
@@ -20,8 +21,8 @@ pub struct WorkflowPage {
 
 impl Engine {
     /// A workflow and its steps (HTTP binding section 14.2). One that has been running for long is moved on first, as a tick would;
-    /// otherwise: two reads, one more for the steps of a group or batch, one more for
-    /// the jobs where there are at most 100, and one for the workflows inside it.
+    /// otherwise: two reads, one more for the steps of a group or batch, one more for the jobs where there are at most 100, one for
+    /// the workflows inside it, and one for the callbacks of a batch that has ended.
     ///
     /// # Errors
     /// `not_found`; the AWS error.
@@ -68,7 +69,34 @@ impl Engine {
                 }
             }
         }
-        Ok(Shown { definition, workflow, steps })
+        let callbacks = self.callback_jobs(&workflow, &definition, now).await?;
+        Ok(Shown { definition, workflow, steps, callbacks })
+    }
+
+    /// The jobs of a workflow's callbacks, as of `now_ms`: one read once it has ended, none before.
+    async fn callback_jobs(
+        &self,
+        workflow: &Workflow,
+        definition: &Definition,
+        now_ms: i64,
+    ) -> Result<Vec<Option<Job>>> {
+        let failed = match workflow.state {
+            WorkflowState::Completed => false,
+            WorkflowState::Failed => true,
+            WorkflowState::Running | WorkflowState::Cancelled => return Ok(Vec::new()),
+        };
+        let mut callbacks = vec![None; definition.callbacks.len()];
+        let made = jobs_of(workflow, &definition.callbacks_after(failed));
+        if made.is_empty() {
+            return Ok(callbacks);
+        }
+        for job in self.store.get_jobs(&made).await? {
+            let place = job.member_of.as_ref().and_then(|member| member.index.checked_sub(definition.steps.len()));
+            if let Some(callback) = place.and_then(|place| callbacks.get_mut(place)) {
+                *callback = Some(settle(&job, now_ms).into_owned());
+            }
+        }
+        Ok(callbacks)
     }
 
     /// Workflows, newest first: one query per shard of the listing index, one read per 100 workflows.

@@ -1,7 +1,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::{Definition, Kind, StepState, Work, Workflow, WorkflowState, job_id};
+use super::{Definition, Kind, StepState, When, Work, Workflow, WorkflowState, job_id};
 use crate::job::{Job, format_ms};
 use crate::json::Fields;
 
@@ -33,11 +33,34 @@ pub struct Shown {
     pub workflow: Workflow,
     /// Its steps.
     pub steps: Vec<StepView>,
+    /// The jobs of its callbacks, in the definition's order and as of now; `None` for one that is not stored.
+    pub callbacks: Vec<Option<Job>>,
 }
 
 impl Shown {
     fn count(&self, wanted: impl Fn(StepState) -> bool) -> usize {
         self.steps.iter().filter(|step| wanted(step.state)).count()
+    }
+
+    /// What a callback did, beside `state`, which says only what the members did (HTTP binding section 14.2; workflows section
+    /// 8.3 counts the callbacks in).
+    fn callback(&self, at: usize, when: When) -> Value {
+        let workflow = &self.workflow;
+        let wanted = match workflow.state {
+            WorkflowState::Running => return json!({"job_id": null, "state": "pending"}),
+            WorkflowState::Cancelled => false,
+            WorkflowState::Completed | WorkflowState::Failed => when.holds(workflow.state == WorkflowState::Failed),
+        };
+        if !wanted {
+            return json!({"job_id": null, "state": "skipped"});
+        }
+        let state = match self.callbacks.get(at) {
+            Some(Some(job)) => job.state.as_str(),
+            // The request that ended the workflow is about to make it, or has crashed; a redelivery or a tick makes it.
+            _ if !workflow.called_back => "pending",
+            _ => "deleted",
+        };
+        json!({"job_id": job_id(&workflow.id, self.definition.steps.len() + at).as_str(), "state": state})
     }
 
     fn step(&self, index: usize) -> Value {
@@ -131,19 +154,8 @@ impl Serialize for Shown {
         let steps: Vec<Value> = (0..total).map(|index| self.step(index)).collect();
         map.serialize_entry(noun, &steps)?;
         if !self.definition.callbacks.is_empty() {
-            let callbacks: serde_json::Map<String, Value> = self
-                .definition
-                .callbacks
-                .iter()
-                .enumerate()
-                .map(|(at, callback)| {
-                    let id = job_id(&workflow.id, total + at);
-                    let failed = workflow.state == WorkflowState::Failed;
-                    let ended = matches!(workflow.state, WorkflowState::Completed | WorkflowState::Failed);
-                    let made = ended && callback.when.holds(failed);
-                    let id = if made { Value::from(id.as_str()) } else { Value::Null };
-                    (callback.when.as_str().to_owned(), json!({"job_id": id}))
-                })
+            let callbacks: serde_json::Map<String, Value> = (self.definition.callbacks.iter().enumerate())
+                .map(|(at, callback)| (callback.when.as_str().to_owned(), self.callback(at, callback.when)))
                 .collect();
             map.serialize_entry("callbacks", &callbacks)?;
         }

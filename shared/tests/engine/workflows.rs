@@ -202,6 +202,39 @@ async fn callbacks_of_a_batch_fire_once_with_the_results() {
     stack.stop().await;
 }
 
+/// `on_complete` and `on_failure` of a batch as they are shown.
+async fn callback_states(stack: &TestStack, id: &JobId) -> [Value; 2] {
+    let seen = shown(stack, id).await;
+    ["on_complete", "on_failure"].map(|when| seen["callbacks"][when]["state"].clone())
+}
+
+#[tokio::test]
+async fn a_batch_says_what_its_callbacks_did_beside_its_state() {
+    let stack = TestStack::start().await;
+    let callbacks = json!({"on_complete": step("complete", json!({})), "on_failure": step("failure", json!({}))});
+    let batch = json!({"type": "batch", "jobs": [step("a", json!({}))], "callbacks": callbacks});
+    let id = create(&stack, &batch).await.workflow.id;
+    assert_eq!(callback_states(&stack, &id).await, ["pending", "pending"]);
+    done(&stack, &next(&stack).await, Value::Null).await;
+    assert_eq!(shown(&stack, &id).await["state"], "completed");
+    assert_eq!(callback_states(&stack, &id).await, ["available", "skipped"]);
+    let callback = next(&stack).await;
+    assert_eq!(callback_states(&stack, &id).await, ["active", "skipped"]);
+    let seen = shown(&stack, &id).await;
+    let ids = ["on_complete", "on_failure"].map(|when| &seen["callbacks"][when]["job_id"]);
+    assert_eq!(ids, [&json!(callback.id.as_str()), &Value::Null]);
+    fails(&stack, &callback).await;
+    assert_eq!(callback_states(&stack, &id).await, ["discarded", "skipped"]);
+    assert_eq!(shown(&stack, &id).await["state"], "completed", "the members completed");
+    stack.engine.delete_job(&callback.id).await.unwrap();
+    assert_eq!(callback_states(&stack, &id).await, ["deleted", "skipped"]);
+
+    let cancelled = create(&stack, &batch).await.workflow.id;
+    stack.engine.cancel_workflow(&cancelled).await.unwrap();
+    assert_eq!(callback_states(&stack, &cancelled).await, ["skipped", "skipped"]);
+    stack.stop().await;
+}
+
 #[tokio::test]
 async fn a_cancelled_workflow_starts_nothing_and_lets_run_what_runs() {
     let stack = TestStack::start().await;
