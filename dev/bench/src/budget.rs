@@ -111,6 +111,12 @@ pub(crate) const BUDGETS: &[Budget] = &[
     // Issue 4: "batch of 100 <= 2 WCU (3 with the listing index) and 0.1 SQS calls per job".
     unlisted("enqueue_batch", 0.08, 0.1, 2.0),
     listed("enqueue_batch", 0.08, 0.1, 3.0),
+    // The record; the open batch, the job, the commit with the answer; the batch goes.
+    listed("enqueue_keyed", 5.0, 1.0, 11.0),
+    // The record, which is there.
+    listed("enqueue_keyed_again", 1.0, 0.0, 1.0),
+    // Workflow, definition and record in one transaction; the job; the workflow is left to itself.
+    listed("workflow_create_keyed", 4.0, 1.0, 12.0),
     // Issue 4: "limited fetch <= 2 WCU more": the start is noted, then the claim is computed from a read.
     listed("fetch_limited_rate", 3.0, 1.0, 3.0),
     listed("fetch_limited_concurrency", 3.0, 1.0, 3.0),

@@ -1,6 +1,7 @@
 //! Unique jobs, priorities, batches, limits and stats, counted.
 
 use ojs_core::JobId;
+use ojs_core::bulk::IdempotencyKey;
 use ojs_core::job::Job;
 use ojs_core::json::Fields;
 use serde_json::{Value, json};
@@ -83,6 +84,21 @@ impl Operation {
         let (made, tally) = meter.count(meter.lab.engine.enqueue_batch(request)).await?;
         expect(made.len() == HUNDRED, "all jobs are made")?;
         Ok(tally.per(HUNDRED))
+    }
+
+    /// A job under an idempotency key, or the same request once more.
+    pub(super) async fn enqueue_keyed(self, meter: &Meter) -> Outcome<Tally> {
+        let (queue, engine) = (self.queue(), &meter.lab.engine);
+        let key = IdempotencyKey::parse("key", engine.ids().job_id(engine.now_ms()).to_string())?;
+        let again = self == Self::EnqueueKeyedAgain;
+        if again {
+            engine.enqueue_keyed(meter.lab.request(&queue, &json!({}))?, &key).await?;
+        }
+        let request = meter.lab.request(&queue, &json!({}))?;
+        let (made, tally) = meter.count(engine.enqueue_keyed(request, &key)).await?;
+        expect(made.replayed == again, "only a repetition is replayed")?;
+        meter.lab.work_off(&queue).await?;
+        Ok(tally)
     }
 
     /// A job whose limits let it start.

@@ -84,6 +84,9 @@ operations! {
     AckUnique => "ack_unique",
     FetchIdleTiers => "fetch_idle_tiers",
     EnqueueBatch => "enqueue_batch",
+    EnqueueKeyed => "enqueue_keyed",
+    EnqueueKeyedAgain => "enqueue_keyed_again",
+    WorkflowCreateKeyed => "workflow_create_keyed",
     FetchLimitedRate => "fetch_limited_rate",
     FetchLimitedConcurrency => "fetch_limited_concurrency",
     FetchLimitedRefused => "fetch_limited_refused",
@@ -175,6 +178,8 @@ impl Operation {
             Self::AckUnique => self.ack_unique(meter).await,
             Self::FetchIdleTiers => self.fetch_idle_tiers(meter).await,
             Self::EnqueueBatch => self.enqueue_batch(meter).await,
+            Self::EnqueueKeyed | Self::EnqueueKeyedAgain => self.enqueue_keyed(meter).await,
+            Self::WorkflowCreateKeyed => self.workflow_create_keyed(meter).await,
             Self::FetchLimitedRate => {
                 self.fetch_limited(meter, json!({"rate": {"limit": 1_000, "period": "PT1S"}})).await
             }

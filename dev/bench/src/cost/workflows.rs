@@ -1,5 +1,6 @@
 //! Workflows, counted.
 
+use ojs_core::bulk::IdempotencyKey;
 use ojs_core::json::Fields;
 use serde_json::{Value, json};
 
@@ -23,6 +24,16 @@ impl Operation {
 
     fn callback(self, meter: &Meter) -> Value {
         meter.lab.body(&format!("{}-callbacks", self.queue()), &json!({}))
+    }
+
+    /// A chain of one job under an idempotency key.
+    pub(super) async fn workflow_create_keyed(self, meter: &Meter) -> Outcome<Tally> {
+        let engine = &meter.lab.engine;
+        let key = IdempotencyKey::parse("key", engine.ids().job_id(engine.now_ms()).to_string())?;
+        let body = json!({"type": "chain", "steps": self.jobs(meter, 1)});
+        let ((_, replayed), tally) = meter.count(engine.create_workflow_keyed(fields(&body)?, &key)).await?;
+        expect(!replayed, "the key is new")?;
+        Ok(tally)
     }
 
     /// A hundred jobs (fewer large ones) in one workflow, per job.
