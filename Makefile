@@ -107,6 +107,11 @@ sam-build: ## Build the functions as `sam deploy` wants them, into target/sam/bu
 deploy-local: ## Rehearse the deployment: template and functions in ministack, then a smoke test (ARGS="--keep", "--conformance SUITES")
 	@tools/deploy_local.sh $(ARGS)
 
+.PHONY: check-examples
+check-examples: ## Run the clients and workers of examples/ against a local stack
+	cargo build $(LOCKED) --bin ojs-local
+	@tools/check_examples.sh
+
 .PHONY: check-release
 check-release: sam-build ## Rehearse the deployment with the functions as `make sam-build` builds them for x86_64; some minutes
 	@tools/deploy_local.sh --zips target/sam/build
