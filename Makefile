@@ -78,6 +78,10 @@ fmt: ## Format the code
 .PHONY: check
 check: lint deny check-template check-permissions check-terraform check-conformance check-ministack ## All checks but the tests: lint, dependencies, template, Terraform, conformance, ministack
 
+.PHONY: check-docs
+check-docs: ## Check the documentation: links, length of the README, plain words
+	@python3 tools/check_docs.py
+
 .PHONY: deny
 deny: ## Check licences, bans and sources of the dependencies (deny.toml)
 	@if cargo deny --version >/dev/null 2>&1; then \

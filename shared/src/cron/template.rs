@@ -59,7 +59,9 @@ impl Template {
         let job = template.job(sample, now_ms, ids).map_err(|error| within(prefix, error))?;
         if job.unique.is_some() {
             let field = format!("{prefix}options.unique");
-            return Err(Error::field(&field, "has no place here: 'overlap_policy' says what happens while a job runs"));
+            let message =
+                "Unique jobs in cron templates are not supported: 'overlap_policy' says what happens while a job runs.";
+            return Err(Error::unsupported(message).with("field", field));
         }
         can_run(&job, now_ms).map_err(|error| within(prefix, error))?;
         template.job_type = job.job_type;

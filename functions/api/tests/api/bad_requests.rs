@@ -805,6 +805,10 @@ async fn cron_jobs() {
         rows.push(Row::field(CRON, format!(r#"{{"name":"a","cron":"@daily","job_template":{template}}}"#), field));
     }
     rows.push(
+        Row::new("POST", CRON, with(r#""options":{"unique":{}}"#), 422, "unsupported")
+            .detail("field", "options.unique"),
+    );
+    rows.push(
         Row::new("POST", CRON, with(r#""options":{"retry":{"max_attempts":-1}}"#), 422, "validation_error")
             .naming("max_attempts"),
     );
