@@ -31,6 +31,8 @@ type Outcome<T> = Result<T, Failure>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // reqwest asks for TLS even where all URLs are http.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match run(&Args::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

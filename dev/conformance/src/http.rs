@@ -90,6 +90,8 @@ impl Client {
         if is_loopback(url) {
             builder = builder.no_proxy();
         }
+        // In vain where there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let inner = builder.build().map_err(HttpError::Setup)?;
         let url = url.trim_end_matches('/').to_owned();
         Ok(Self { inner, url, reset_url, headers: headers.iter().cloned().collect() })

@@ -6,9 +6,15 @@ use std::path::PathBuf;
 use ojs_local::{Stack, StackOptions};
 use serde_json::{Value, json};
 
+fn client() -> reqwest::Client {
+    // reqwest asks for TLS even where all URLs are http.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 async fn post(stack: &Stack, path: &str, body: Value) -> Value {
     let url = format!("{}/ojs/v1/{path}", stack.url());
-    reqwest::Client::new().post(url).json(&body).send().await.unwrap().json().await.unwrap()
+    client().post(url).json(&body).send().await.unwrap().json().await.unwrap()
 }
 
 async fn fetch(stack: &Stack) -> Vec<Value> {
@@ -27,7 +33,7 @@ async fn a_reset_empties_everything() {
     assert_eq!(post(&stack, "admin/reset", json!({})).await, json!({"reset": true}));
     assert!(fetch(&stack).await.is_empty());
     let url = format!("{}/ojs/v1/jobs/{}", stack.url(), job["job"]["id"].as_str().unwrap());
-    assert_eq!(reqwest::get(url).await.unwrap().status(), 404);
+    assert_eq!(client().get(url).send().await.unwrap().status(), 404);
     // The queue can be used again at once.
     post(&stack, "jobs", json!({"type": "b", "args": []})).await;
     assert_eq!(fetch(&stack).await[0]["type"], "b");
@@ -51,7 +57,7 @@ async fn jobs_in_a_file_outlive_the_process() {
     let jobs = fetch(&stack).await;
     assert_eq!(jobs.iter().map(|job| &job["type"]).collect::<Vec<_>>(), ["waits"]);
     let url = format!("{}/ojs/v1/jobs/{}", stack.url(), id.as_str().unwrap());
-    let kept: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let kept: Value = client().get(url).send().await.unwrap().json().await.unwrap();
     assert_eq!(kept["job"]["state"], "completed");
     stack.shutdown().await;
 }

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::deadline::{ATTEMPT, KeepDeadline, OPERATION};
+use super::https::{https_client, load};
 use super::observe::Observe;
 use crate::observe::metrics;
 use crate::settings::Settings;
@@ -27,7 +28,7 @@ pub struct ConnectOptions {
     pub dynamodb_url: Option<String>,
     /// SQS's URL, instead of `AWS_ENDPOINT_URL`.
     pub sqs_url: Option<String>,
-    /// Carries the HTTP requests of both, instead of the SDK's own client.
+    /// Carries the HTTP requests of both, instead of [`https_client`].
     pub http_client: Option<SharedHttpClient>,
 }
 
@@ -38,7 +39,6 @@ impl Clients {
     /// `us-east-1` when none is set. A loopback endpoint without credentials gets dummy ones.
     pub async fn connect(settings: &Settings, options: ConnectOptions) -> Self {
         let emulated = options.dynamodb_url.is_some() || options.sqs_url.is_some();
-        let region = aws_config::meta::region::RegionProviderChain::default_provider().or_else("us-east-1");
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(
                 RetryConfig::standard()
@@ -54,14 +54,14 @@ impl Clients {
                     .operation_timeout(OPERATION)
                     .build(),
             );
-        loader = if emulated { loader.region(Region::new("us-east-1")) } else { loader.region(region) };
+        if emulated {
+            loader = loader.region(Region::new("us-east-1"));
+        }
         if emulated || loopback_without_credentials() {
             loader = loader.credentials_provider(local_credentials());
         }
-        if let Some(http_client) = options.http_client {
-            loader = loader.http_client(http_client);
-        }
-        let config = loader.load().await;
+        let http_client = options.http_client.unwrap_or_else(https_client);
+        let config = load(loader.http_client(http_client)).await;
         Self { dynamodb: dynamodb(&config, options.dynamodb_url), sqs: sqs(&config, options.sqs_url) }
     }
 }

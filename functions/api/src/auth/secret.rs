@@ -6,6 +6,7 @@ use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
 use futures::future::BoxFuture;
+use ojs_core::aws::{https_client, load};
 
 use super::keyring::Source;
 
@@ -24,9 +25,9 @@ impl Secret {
             .operation_attempt_timeout(Duration::from_secs(2))
             .operation_timeout(Duration::from_secs(5))
             .build();
-        let region = aws_config::meta::region::RegionProviderChain::default_provider().or_else("us-east-1");
-        let config =
-            aws_config::defaults(BehaviorVersion::latest()).region(region).timeout_config(timeouts).load().await;
+        let loader =
+            aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).http_client(https_client());
+        let config = load(loader).await;
         Self { client: Client::new(&config), id }
     }
 }
