@@ -1,4 +1,3 @@
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ojs_api::auth::Keyring;
 use ojs_api::cors::{self, Origins};
-use ojs_api::{Api, router};
+use ojs_api::{Api, Running, router, serve};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Engine, Settings, SystemClock};
 use ojs_emulators::{DynamoDbOptions, LocalAws, LocalAwsOptions, SqsFaults, SqsOptions};
@@ -19,6 +18,8 @@ use crate::{admin, tick};
 
 /// How often the database drops items past their TTL.
 const TTL_SWEEP: Duration = Duration::from_secs(60);
+/// How long requests may take to end once the stack is told to stop.
+const SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// Here reads cost nothing, so stats are exact: `OJS_STATS_MAX_JOBS` where it is not set.
 pub const STATS_MAX_JOBS: usize = 10_000;
@@ -127,18 +128,20 @@ impl Stack {
             );
         }
         let aws = Arc::new(aws);
+        let running = Running::default();
         let api = Api {
             engine: Arc::clone(&engine),
             keys: Arc::new(Keyring::open()),
             max_body_bytes: ojs_api::config::MAX_BODY_BYTES,
             telemetry: options.telemetry,
             started: Instant::now(),
+            running: running.clone(),
         };
         let app = cors::allow(router(api, admin::routes(Arc::clone(&aws))), options.cors_origins);
         let (stop, stopped) = watch::channel(false);
-        let serve = axum::serve(listener, app).with_graceful_shutdown(ended(stopped.clone())).into_future();
+        let stopping = ended(stopped.clone());
         let mut tasks = vec![tokio::spawn(async move {
-            if let Err(error) = serve.await {
+            if let Err(error) = serve(listener, app, &running, stopping, SHUTDOWN).await {
                 tracing::error!(%error, "the API stopped");
             }
         })];

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ojs_api::auth::{ApiKeys, Keyring};
-use ojs_api::{Api, router};
+use ojs_api::{Api, Running, router};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::cron::Cron;
 use ojs_core::engine::{Ack, Fetch};
@@ -83,6 +83,7 @@ impl TestStack {
             max_body_bytes: ojs_api::config::MAX_BODY_BYTES,
             telemetry: ojs_telemetry::Telemetry::default(),
             started: Instant::now(),
+            running: Running::default(),
         };
         Http::new(router(api, axum::Router::new()))
     }

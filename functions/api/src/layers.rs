@@ -22,6 +22,7 @@ use crate::metrics::PROMETHEUS;
 use crate::problem::Problem;
 use crate::reply::{JSON, MEDIA_TYPE};
 use crate::router::Api;
+use crate::serving::AtWork;
 
 /// The protocol version this server speaks (HTTP binding section 3.2).
 const OJS_VERSION: &str = "1.0";
@@ -167,7 +168,8 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
     let answering = api.engine.within(deadline, AssertUnwindSafe(next.run(request)).catch_unwind());
     let answering = trace::scoped(context, api.telemetry.has_traces(), answering);
     let answering = answering.instrument(span.clone());
-    let (answered, met) = if method.is_safe() { answering.await } else { to_its_end(answering).await };
+    let (answered, met) =
+        if method.is_safe() { answering.await } else { to_its_end(answering, api.running.begin()).await };
     context::link(&span, &met);
     let mut response = answered.unwrap_or_else(|_| Problem(Error::internal("a handler panicked")).into_response());
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -208,7 +210,12 @@ fn media_type(headers: &HeaderMap) -> &'static str {
 
 /// Runs a request that may write to its end, even if the client closes the connection meanwhile: what follows from a write
 /// must not wait for the job's message to return.
-async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send + 'static) -> T {
+async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send + 'static, at_work: AtWork) -> T {
+    let answering = async move {
+        let answer = answering.await;
+        drop(at_work);
+        answer
+    };
     match tokio::spawn(answering).await {
         Ok(answer) => answer,
         // Panics are caught inside, and nothing aborts the task but the end of the process.

@@ -29,7 +29,9 @@ mod query;
 mod queues;
 mod reply;
 mod router;
+mod serving;
 mod workflows;
 
 pub use config::Config;
 pub use router::{Api, router};
+pub use serving::{Running, serve};

@@ -9,7 +9,7 @@ use lambda_http::Adapter;
 use lambda_http::lambda_runtime::Runtime;
 use lambda_http::lambda_runtime::layers::{OpenTelemetryFaasTrigger, OpenTelemetryLayer};
 use ojs_api::auth::{Keyring, secret::Secret};
-use ojs_api::{Api, Config, cors, router};
+use ojs_api::{Api, Config, Running, cors, router, serve};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Clock, Engine, SystemClock};
 use ojs_telemetry::Telemetry;
@@ -18,6 +18,8 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// How long the calls that warm connections may take: a service that is away must not keep the function from answering that.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// How long requests may take to end once the process is told to stop: less than the 30 s after which ECS and Kubernetes kill it.
+const SHUTDOWN: Duration = Duration::from_secs(25);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -57,7 +59,9 @@ async fn run(telemetry: &Telemetry) -> Outcome<()> {
     if keys.is_open() {
         tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: anybody who reaches this API may use it");
     }
-    let api = Api { engine, keys, max_body_bytes, telemetry: telemetry.clone(), started: Instant::now() };
+    let (running, started) = (Running::default(), Instant::now());
+    let telemetry_of_api = telemetry.clone();
+    let api = Api { engine, keys, max_body_bytes, telemetry: telemetry_of_api, started, running: running.clone() };
     let app = cors::allow(router(api, Router::new()), config.cors_origins);
     if in_lambda {
         // Once the answer is posted and before the sandbox is frozen.
@@ -67,8 +71,7 @@ async fn run(telemetry: &Telemetry) -> Outcome<()> {
     } else {
         let listener = tokio::net::TcpListener::bind(config.addr).await?;
         tracing::info!(addr = %listener.local_addr()?, "serving");
-        axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
-        Ok(())
+        Ok(serve(listener, app, &running, stopped(), SHUTDOWN).await?)
     }
 }
 

@@ -7,6 +7,7 @@ use ojs_core::Engine;
 use ojs_telemetry::Telemetry;
 
 use crate::auth::Keyring;
+use crate::serving::Running;
 use crate::{
     ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, metrics,
     nack, queues, workflows,
@@ -25,6 +26,8 @@ pub struct Api {
     pub telemetry: Telemetry,
     /// When the process started to serve.
     pub started: Instant,
+    /// The requests that may write and are at work.
+    pub running: Running,
 }
 
 /// All routes, behind what holds for every request. `more` is served beside them, under the same rules.

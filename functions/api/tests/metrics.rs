@@ -32,6 +32,7 @@ async fn numbers_are_told_to_whoever_may_read() {
         max_body_bytes: 100_000,
         telemetry: telemetry.clone(),
         started: std::time::Instant::now(),
+        running: ojs_api::Running::default(),
     };
     let router = ojs_api::router(api(&telemetry, Keyring::open()), axum::Router::new());
     let call = async |method: &str, path: &str, body: &str| {

@@ -45,6 +45,7 @@ async fn a_job_carries_its_trace_to_its_end() {
         max_body_bytes: 100_000,
         telemetry: telemetry.clone(),
         started: std::time::Instant::now(),
+        running: ojs_api::Running::default(),
     };
     let router = ojs_api::router(api, axum::Router::new());
     let call = async |method: &str, path: &str, parent: Option<String>, body: Value| -> Value {

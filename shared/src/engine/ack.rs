@@ -28,7 +28,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`; `conflict` when the job is not active or the lease is another's; `payload_too_large` when the item
-    /// cannot hold the result; the AWS error.
+    /// cannot hold the result; the AWS error, after which a repetition finishes what the end entails.
     pub async fn ack(&self, ack: Ack) -> Result<Acked> {
         let now = self.now_ms();
         let Ack { id, holder, result } = ack;
@@ -37,24 +37,19 @@ impl Engine {
             return Err(Error::too_large("result", size, MAX_ITEM_BYTES));
         }
         let nonce = self.ids.nonce();
-        // There only the message's own receipt frees its group, and an answer that is lost would take it along.
-        let receipt_before = if self.transport.is_fifo() {
-            let stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
-            stored.lease.and_then(|lease| lease.receipt)
-        } else {
-            None
-        };
         match self.store.complete_job(&id, &holder, result.as_ref(), nonce, now).await? {
             Updated::Done(before) => {
                 let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.clone());
                 let event = Event::Ack { holder, result };
                 // What the update did, for those who follow.
                 if let Ok(change) = step(&before, event, now) {
-                    self.ended(&change.job, receipt.as_ref()).await;
+                    self.conclude(&change.job, receipt.as_ref()).await?;
                 }
             }
-            // Our own first try; the message's receipt went with it, and its return is dropped.
-            Updated::Refused(job) if job.nonce == Some(nonce) => self.ended(&job, receipt_before.as_ref()).await,
+            // Our own first try; on a standard queue the message's receipt went with it, and its return is dropped.
+            Updated::Refused(job) if job.nonce == Some(nonce) => {
+                self.conclude(&job, job.ended_receipt.as_ref()).await?;
+            }
             Updated::Refused(job) => return self.ack_again(&job, holder, result, now).await,
             Updated::TooLarge => {
                 let stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
@@ -71,16 +66,19 @@ impl Engine {
         let size = result.as_ref().map_or(0, |r| r.get().len());
         let change = match step(stored, Event::Ack { holder, result }, now) {
             Ok(change) => change,
-            Err(Refusal::Repeated) => {
-                self.finish_end(stored).await?;
-                return Ok(Acked { completed_at: stored.completed_at.unwrap_or(now) });
+            Err(refusal) => {
+                // The process that ended the job may have crashed before the rest.
+                self.finish_again(stored).await?;
+                return match refusal {
+                    Refusal::Repeated => Ok(Acked { completed_at: stored.completed_at.unwrap_or(now) }),
+                    refusal => Err(refuse::conflict(stored, &refusal, "ack", "active", now)),
+                };
             }
-            Err(refusal) => return Err(refuse::conflict(stored, &refusal, "ack", "active", now)),
         };
         match self.replace(stored, &change.job).await? {
             Updated::Done(job) => {
                 let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-                self.ended(&job, receipt).await;
+                self.conclude(&job, receipt).await?;
                 Ok(Acked { completed_at: now })
             }
             Updated::TooLarge => {

@@ -135,7 +135,11 @@ impl Changing<'_> {
         let since = |at: Option<i64>| at.is_some_and(|at| at >= since);
         Ok(match (self.operation, stored) {
             (Operation::Delete, stored) => stored.is_none(),
-            (Operation::Cancel, Some(job)) => job.state == State::Cancelled && since(job.cancelled_at),
+            (Operation::Cancel, Some(job)) if job.state == State::Cancelled && since(job.cancelled_at) => {
+                // The process that cancelled it may have crashed before the rest.
+                self.engine.finish_again(&job).await?;
+                true
+            }
             (Operation::Retry, Some(job)) => since(job.retried_at),
             _ => false,
         })

@@ -14,7 +14,7 @@ impl Engine {
     /// The message of a job that no worker runs cannot be reached; it is dropped when it comes.
     ///
     /// # Errors
-    /// `not_found`; `conflict` when the job has ended; the AWS error.
+    /// `not_found`; `conflict` when the job has ended; the AWS error, after which a repetition finishes what the end entails.
     pub async fn cancel(&self, id: &JobId) -> Result<Job> {
         self.cancel_in(id, LIVE).await
     }
@@ -28,16 +28,15 @@ impl Engine {
         let nonce = self.ids.nonce();
         let stored = match self.store.cancel_job(id, states, nonce, now).await? {
             Updated::Done(before) => {
-                let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
                 let change = step(&before, Event::Cancel, now)
                     .map_err(|refusal| Error::internal(format_args!("job {id}: cancelled though {refusal:?}")))?;
-                self.ended(&change.job, receipt).await;
+                self.conclude(&change.job, change.job.ended_receipt.as_ref()).await?;
                 tracing::info!(job_id = %id, from = change.from.as_str(), "job cancelled");
                 return Ok(change.job);
             }
             // Our own first try.
             Updated::Refused(job) if job.nonce == Some(nonce) => {
-                self.ended(&job, None).await;
+                self.conclude(&job, job.ended_receipt.as_ref()).await?;
                 return Ok(*job);
             }
             Updated::Refused(job) => *job,
@@ -56,8 +55,14 @@ impl Engine {
     pub(super) async fn cancel_as_read(&self, mut stored: Job, states: &[State]) -> Result<Job> {
         let now = self.now_ms();
         for _ in 0..MAX_RACES {
-            let change = step(&stored, Event::Cancel, now)
-                .map_err(|refusal| refuse::conflict(&stored, &refusal, "cancel", "not terminal", now))?;
+            let change = match step(&stored, Event::Cancel, now) {
+                Ok(change) => change,
+                Err(refusal) => {
+                    // The process that ended the job may have crashed before the rest.
+                    self.finish_again(&stored).await?;
+                    return Err(refuse::conflict(&stored, &refusal, "cancel", "not terminal", now));
+                }
+            };
             if !states.contains(&change.from) {
                 let refusal = Refusal::State(change.from);
                 return Err(refuse::conflict(&stored, &refusal, "cancel", "waiting", now));
@@ -65,8 +70,9 @@ impl Engine {
             self.watch_workflow_of(&stored).await?;
             match self.replace(&stored, &change.job).await? {
                 Updated::Done(job) => {
-                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-                    self.ended(&job, receipt).await;
+                    let of_lease = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+                    let receipt = of_lease.or(change.job.ended_receipt.as_ref());
+                    self.conclude(&job, receipt).await?;
                     return Ok(*job);
                 }
                 Updated::Refused(newer) => stored = *newer,

@@ -1,7 +1,7 @@
-//! What follows from a change once it is durable. Failures here are logged, not answered: the state is right, and the
-//! message's return finishes the rest.
+//! What follows from a change once it is durable. What fails here is finished by the message's return, or else by the
+//! client, which is told to repeat its request.
 
-use futures::future::join3;
+use futures::future::join;
 
 use super::Engine;
 use crate::error::Result;
@@ -36,69 +36,100 @@ impl Engine {
         wake(due_at, now_ms, if self.transport.is_fifo() { 0 } else { MAX_DELAY_MS })
     }
 
-    /// A job of this queue has ended: its lock and its message go, it is counted, and the job that waits for it gets a message.
+    /// What follows the end of a job, where no client waits for the outcome: what fails is logged, and the job's message
+    /// brings the worker that finishes it.
     pub(super) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
+        if let Err(error) = self.conclude(ended, receipt).await {
+            tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message returns when its lease would have ended");
+        }
+    }
+
+    /// A job has ended just now: counts it, and does what its end entails.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub(super) async fn conclude(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
         metrics::job_ended(ended);
         trace::meet(ended);
-        let delete = async {
-            self.release_slots(ended).await;
-            // So does its workflow, and the message brings somebody who sees to it until it has.
-            if let Err(error) = self.advance_workflow(ended).await {
-                tracing::warn!(job_id = %ended.id, %error, "workflow not moved on; the message is kept for it");
-                self.hide(ended, receipt, 1).await;
-                return;
-            }
-            // The lock goes first: while it is there, the message is what brings somebody who releases it.
-            if let Err(error) = self.release(ended).await {
-                tracing::warn!(job_id = %ended.id, %error, "unique lock not released; the message is kept for it");
-                self.hide(ended, receipt, 1).await;
-                return;
-            }
-            let Some(receipt) = receipt else { return };
-            if let Err(error) = self.transport.delete(&line(ended, receipt), &receipt.handle).await {
-                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
-            }
-        };
         let count = async {
             let Some(outcome) = Outcome::of(ended.state) else { return };
             if let Err(error) = self.store.count(&ended.queue, outcome, self.ids.nonce()).await {
                 tracing::warn!(job_id = %ended.id, queue = ended.queue, %error, "terminal job not counted");
             }
         };
-        let wake = async {
-            let Some(successor) = ended.successor.as_deref().and_then(JobRef::from_body) else { return };
-            if let Err(error) = self.send(&successor, 0).await {
-                tracing::warn!(job_id = %successor.id, %error, "the job that waits for an ended one not woken; its own message comes back");
-            }
-        };
-        join3(delete, count, wake).await;
+        join(self.finish(ended, receipt), count).await.0
     }
 
-    /// Finishes what the end of a job entails, for a request that repeats the one which ended it: the process that served the
-    /// first may have died in between, and the job's message returns only when the lease would have ended. All of it does
-    /// nothing where it is done. The end is not counted again.
+    /// Does what the durable end of a job entails: frees its slots, advances its workflow, releases its lock, sends a message for
+    /// the job that waits for it, and then deletes its own message. A second time it does nothing.
     ///
     /// # Errors
-    /// The AWS error; the client may repeat its request once more.
-    pub(super) async fn finish_end(&self, ended: &Job) -> Result<()> {
-        self.release_slots(ended).await;
-        self.advance_workflow(ended).await?;
-        self.release(ended).await?;
-        match ended.successor.as_deref().and_then(JobRef::from_body) {
-            Some(successor) => self.send(&successor, 0).await,
-            None => Ok(()),
+    /// The AWS error, when something is left to do and no message comes back soon to have it done: the client is to repeat its
+    /// request.
+    async fn finish(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
+        let entailed = async {
+            self.release_slots(ended).await;
+            self.advance_workflow(ended).await?;
+            // While the lock is there, the message is what brings the worker that releases it.
+            self.release(ended).await
+        };
+        let successor = async {
+            let Some(successor) = ended.successor.as_deref().and_then(JobRef::from_body) else { return };
+            if let Err(error) = self.send(&successor, 0).await {
+                tracing::warn!(job_id = %successor.id, %error, "no message sent for the job that waits for an ended one; its own comes back");
+            }
+        };
+        let (entailed, ()) = join(entailed, successor).await;
+        if let Err(error) = entailed {
+            tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message is kept for it");
+            return self.return_soon(ended, receipt).await.map_err(|_| error);
+        }
+        let Some(receipt) = receipt else { return Ok(()) };
+        match self.transport.delete(&line(ended, receipt), &receipt.handle).await {
+            // Its group waits until it is deleted.
+            Err(error) if self.transport.is_fifo() => Err(error),
+            Err(error) => {
+                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
-    /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message
-    /// goes. If the new one cannot be sent, the old one is kept and hidden for as long instead; on a FIFO queue always, for
+    /// Finishes what the end of a job entails, for a request that finds the job ended: the process that ended it may have
+    /// crashed in between, and the job's message returns only when the lease would have ended. The end is not counted again.
+    /// Does nothing for a job that is stored as live.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub(super) async fn finish_again(&self, stored: &Job) -> Result<()> {
+        if stored.state.is_terminal() { self.finish(stored, stored.ended_receipt.as_ref()).await } else { Ok(()) }
+    }
+
+    /// Brings the message of a job whose end is unfinished back within a second; a new one where its receipt is not known.
+    async fn return_soon(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
+        match receipt {
+            Some(receipt) => self.transport.hide(&line(ended, receipt), &receipt.handle, 1).await,
+            None => self.send(&JobRef::to(ended), 0).await,
+        }
+    }
+
+    /// A job waits for its next attempt: a message of its own, or the due index, brings it back; then the old message is
+    /// deleted. If the new one cannot be sent, the old one is kept and hidden for as long instead; on a FIFO queue always, for
     /// the job keeps its place, and its group waits for it.
-    pub(super) async fn waits(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) {
+    ///
+    /// # Errors
+    /// The AWS error on a FIFO queue: the group waits until the lease would have ended, unless the client repeats its request.
+    pub(super) async fn waits(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) -> Result<()> {
         self.release_slots(job).await;
         if self.transport.is_fifo() && !job.in_due_index {
-            let delay_s = job.due_at.map_or(0, |due| (due - now_ms).max(0) / 1_000);
-            self.hide(job, receipt, delay_s).await;
-            return;
+            return match receipt {
+                Some(receipt) => {
+                    let delay_s = job.due_at.map_or(0, |due| (due - now_ms).max(0) / 1_000);
+                    self.transport.hide(&line(job, receipt), &receipt.handle, delay_s).await
+                }
+                None => Ok(()),
+            };
         }
         if !job.in_due_index
             && let Wake::Message(delay_s) = self.wake(job.due_at, now_ms)
@@ -106,13 +137,14 @@ impl Engine {
         {
             tracing::warn!(job_id = %job.id, %error, "retry not sent; its old message is kept");
             self.hide(job, receipt, delay_s).await;
-            return;
+            return Ok(());
         }
         if let Some(receipt) = receipt
             && let Err(error) = self.transport.delete(&line(job, receipt), &receipt.handle).await
         {
             tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim refuses it when it returns");
         }
+        Ok(())
     }
 
     /// Hides a job's message for `hidden_s`.

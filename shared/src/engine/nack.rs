@@ -42,7 +42,13 @@ impl Engine {
             let mut change = match step(&stored, event.clone(), now) {
                 Ok(change) => change,
                 Err(Refusal::Repeated) => return self.nack_again(&stored, now).await,
-                Err(refusal) => return Err(refuse::conflict(&stored, &refusal, "nack", "active", now)),
+                Err(refusal) => {
+                    // A repetition that no token proves is refused, but finished as well.
+                    if matches!(refusal, Refusal::State(_)) && stored.attempt > 0 {
+                        self.nack_again(&stored, now).await?;
+                    }
+                    return Err(refuse::conflict(&stored, &refusal, "nack", "active", now));
+                }
             };
             // On a FIFO queue the message waits, and its group with it.
             change.job.in_due_index = change.job.due_at.is_some()
@@ -56,7 +62,7 @@ impl Engine {
                     {
                         tracing::warn!(job_id = %id, key = %limit.key, %error, "rate limit not blocked as the worker asked");
                     }
-                    self.after_nack(&job, receipt, now).await;
+                    self.after_nack(&job, receipt, now).await?;
                     return Ok(*job);
                 }
                 Updated::Refused(newer) => stored = *newer,
@@ -70,19 +76,22 @@ impl Engine {
     /// The first try took effect and its answer was lost, perhaps with the rest of its process: its message may still be
     /// hidden for the old lease. One message too many does no harm.
     async fn nack_again(&self, stored: &Job, now: i64) -> Result<Job> {
+        self.finish_again(stored).await?;
         let job = settle(stored, now).into_owned();
-        // On a FIFO queue there is only the old one.
-        let waits = matches!(job.state, State::Retryable | State::Available) && !stored.in_due_index;
-        if waits && !self.transport.is_fifo() {
-            self.release_slots(&job).await;
-            self.announce(&job, now).await?;
-        } else if stored.state.is_terminal() {
-            self.finish_end(stored).await?;
+        let waits = |state| matches!(state, State::Retryable | State::Available);
+        if waits(stored.state) && waits(job.state) && !stored.in_due_index {
+            if self.transport.is_fifo() {
+                // There is only the old message, and its group waits for it.
+                self.waits(&job, stored.ended_receipt.as_ref(), now).await?;
+            } else {
+                self.release_slots(&job).await;
+                self.announce(&job, now).await?;
+            }
         }
         Ok(job)
     }
 
-    async fn after_nack(&self, job: &Job, receipt: Option<&Receipt>, now: i64) {
+    async fn after_nack(&self, job: &Job, receipt: Option<&Receipt>, now: i64) -> Result<()> {
         match job.state {
             // Given back, too, a job gets a new message: SQS takes one that is received too often for poison.
             State::Retryable | State::Available => {
@@ -90,10 +99,11 @@ impl Engine {
                     metrics::job_retried(job);
                 }
                 trace::meet(job);
-                self.waits(job, receipt, now).await;
+                self.waits(job, receipt, now).await?;
             }
-            _ => self.ended(job, receipt).await,
+            _ => self.conclude(job, receipt).await?,
         }
         tracing::info!(job_id = %job.id, attempt = job.attempt, state = job.state.as_str(), "attempt failed");
+        Ok(())
     }
 }

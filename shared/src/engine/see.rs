@@ -461,7 +461,7 @@ impl Sight<'_> {
         tracing::info!(job_id = %job.id, key, state = job.state.as_str(), "job kept from starting by its rate limit");
         let receipt = message.receipt();
         match job.state {
-            State::Scheduled => engine.waits(&job, Some(&receipt), now).await,
+            State::Scheduled => engine.waits(&job, Some(&receipt), now).await?,
             _ => engine.ended(&job, Some(&receipt)).await,
         }
         Ok(Seen::Limited)

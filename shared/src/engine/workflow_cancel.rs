@@ -14,48 +14,70 @@ use crate::workflow::{Shown, Workflow, WorkflowState, cancel};
 /// Jobs cancelled at a time.
 const CONCURRENCY: usize = 8;
 
+/// Which request cancelled a workflow that is cancelled.
+pub(super) enum Cancelled {
+    Now,
+    /// An earlier one, whose work this one finishes.
+    Before(Box<Workflow>),
+}
+
 impl Engine {
-    /// Calls a workflow off (workflows section 11; HTTP binding section 14.3): no step starts any more, jobs that wait are
-    /// cancelled, those that run may end, and workflows inside it are called off, too. One that it is inside of takes it for failed. What this request does not get done, a tick does.
+    /// Cancels a workflow (workflows section 11; HTTP binding section 14.3): no step starts any more, jobs that wait are
+    /// cancelled, those that run may end, and workflows inside it are cancelled, too. One that it is inside of takes it for
+    /// failed. What this request does not get done, a repetition or a tick does.
     ///
     /// # Errors
     /// `not_found`; `conflict` when it has ended; the AWS error, after which a repetition answers `conflict` if it took effect.
     pub async fn cancel_workflow(&self, id: &JobId) -> Result<Shown> {
-        self.call_off(id).await?;
-        self.get_workflow(id).await
+        match self.call_off(id).await? {
+            (Cancelled::Now, stopped) => {
+                if let Err(error) = stopped {
+                    tracing::warn!(workflow_id = %id, %error, "jobs of a cancelled workflow are left; a tick goes on");
+                }
+                self.get_workflow(id).await
+            }
+            (Cancelled::Before(workflow), stopped) => Err(stopped.err().unwrap_or_else(|| ended(&workflow))),
+        }
     }
 
-    /// The same, without an answer.
-    pub(super) async fn call_off(&self, id: &JobId) -> Result<()> {
+    /// The same, without an answer: which request cancelled it, and whether what it entails is done.
+    pub(super) async fn call_off(&self, id: &JobId) -> Result<(Cancelled, Result<()>)> {
         let due = self.now_ms() + WATCH_MS;
-        let workflow = self.mark_cancelled(id, due).await?;
+        let (workflow, before) = self.mark_cancelled(id, due).await?;
         let stopped = async {
             let all_there = self.stop_steps(&workflow).await?;
             self.store.expire_parts(&workflow, self.now_ms()).await?;
             self.follow_workflow(&workflow).await?;
             if all_there { self.store.leave_workflow(id, due).await } else { Ok(()) }
         };
-        if let Err(error) = stopped.await {
-            tracing::warn!(workflow_id = %id, %error, "jobs of a cancelled workflow are left; a tick goes on");
+        let stopped = stopped.await;
+        if before {
+            return Ok((Cancelled::Before(Box::new(workflow)), stopped));
         }
         tracing::info!(workflow_id = %id, "workflow cancelled");
-        Ok(())
+        Ok((Cancelled::Now, stopped))
     }
 
-    async fn mark_cancelled(&self, id: &JobId, due: i64) -> Result<Workflow> {
+    /// The workflow, and whether an earlier request had cancelled it.
+    async fn mark_cancelled(&self, id: &JobId, due: i64) -> Result<(Workflow, bool)> {
         for _ in 0..MAX_RACES {
             let now = self.now_ms();
             let workflow = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
-            let Some(mut next) = cancel(&workflow, now) else { return Err(ended(&workflow)) };
+            let Some(mut next) = cancel(&workflow, now) else {
+                // The process that cancelled it may have crashed before it stopped the jobs.
+                let cancelled = workflow.state == WorkflowState::Cancelled;
+                return if cancelled { Ok((workflow, true)) } else { Err(ended(&workflow)) };
+            };
             if workflow.kind.is_flat() {
                 self.store.watch_workflow(id, due, now).await?;
                 self.store.end_workflow(&workflow, WorkflowState::Cancelled.as_str(), now).await?;
                 let read = self.store.get_workflow(id).await?.ok_or_else(|| missing(id))?;
-                return if read.state == WorkflowState::Cancelled { Ok(read) } else { Err(ended(&read)) };
+                let cancelled = read.state == WorkflowState::Cancelled;
+                return if cancelled { Ok((read, false)) } else { Err(ended(&read)) };
             }
             next.due_at = Some(due);
             match self.store.replace_workflow(&workflow, &next, self.ids.nonce()).await? {
-                WorkflowWritten::Done => return Ok(next),
+                WorkflowWritten::Done => return Ok((next, false)),
                 WorkflowWritten::Refused(_) => {}
                 WorkflowWritten::Missing => return Err(missing(id)),
             }

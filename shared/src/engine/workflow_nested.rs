@@ -83,7 +83,8 @@ impl Engine {
 
     async fn stop_one_nested(&self, id: &JobId) -> Result<bool> {
         match self.call_off(id).await {
-            Ok(()) => Ok(true),
+            // Where jobs of it are left, the step that it is stays open, for a repetition to find them.
+            Ok((_, stopped)) => stopped.map(|()| true),
             Err(error) if error.code == ErrorCode::NotFound => Ok(false),
             // It has ended meanwhile. Of a batch the callbacks may be left.
             Err(error) if error.code == ErrorCode::Conflict => {

@@ -171,6 +171,9 @@ pub struct Job {
     pub lease: Option<Lease>,
     /// The token of the last lease that ended, to recognise a repeated ack or nack (I5).
     pub ended_lease: Option<String>,
+    /// The message of the last lease that ended, kept on FIFO queues: its group waits until a request deletes it or hides it for
+    /// the right time.
+    pub ended_receipt: Option<Receipt>,
     pub errors: Vec<JobError>,
     /// How many of the errors belong to the life before a manual retry.
     pub past_errors: usize,
@@ -295,10 +298,11 @@ impl Job {
         }
     }
 
-    /// Ends the lease, remembering its token.
+    /// Ends the lease, remembering its token and its message.
     pub(crate) fn end_lease(&mut self) {
         if let Some(lease) = self.lease.take() {
             self.ended_lease = Some(lease.token);
+            self.ended_receipt = lease.receipt;
         }
     }
 

@@ -77,6 +77,7 @@ impl Overdue {
                 lapse(job, at);
                 // The worker did not end it, so nothing it says later can be a repetition.
                 job.ended_lease = None;
+                job.ended_receipt = None;
             }
             Self::TimedOut(at) => {
                 let error = timeout_error(job, at);
@@ -84,6 +85,7 @@ impl Overdue {
                 let retryable = !job.retry.is_non_retryable([error.error_type.as_str(), error.code.as_str()]);
                 fail::failed(job, error, retryable, at);
                 job.ended_lease = None;
+                job.ended_receipt = None;
             }
         }
     }

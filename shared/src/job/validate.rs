@@ -187,6 +187,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         started_at: None,
         lease: None,
         ended_lease: None,
+        ended_receipt: None,
         errors: Vec::new(),
         requeues: 0,
         past_errors: 0,

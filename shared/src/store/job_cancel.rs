@@ -18,10 +18,11 @@ impl Store {
     pub async fn cancel_job(&self, id: &JobId, states: &[State], nonce: u64, now_ms: i64) -> Result<Updated> {
         let mut update = self
             .update(id)
-            .update_expression(
+            .update_expression(format!(
                 "SET ps = #s, #s = :cancelled, r = r + :one, ka = :now, #ttl = if_not_exists(kk, :kept) + :now_s, nc = :nonce \
-                 REMOVE du, dup, dus, pg, lt, lw, lu, vd, xd, rh, rt",
-            )
+                 REMOVE du, dup, dus, pg, lt, lw, lu, vd, xd{}",
+                self.receipt_removal()
+            ))
             .condition_expression(format!("attribute_not_exists(wo) AND ({})", unmoved(states)))
             .expression_attribute_names("#s", "s")
             .expression_attribute_names("#ttl", "ttl")

@@ -35,7 +35,7 @@ impl Store {
         // be an earlier worker's: the lease's token did not end the job then.
         let ended_lease = if holder.token.is_some() { "" } else { ", lt" };
         let update = update
-            .update_expression(format!("{set} REMOVE lw, lu, vd, xd, rh, rt{ended_lease}"))
+            .update_expression(format!("{set} REMOVE lw, lu, vd, xd{}{ended_lease}", self.receipt_removal()))
             .expression_attribute_names("#s", "s")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":completed", s("completed"))

@@ -8,7 +8,7 @@
 //! | `ca` `ea` `sa` | created, enqueued, started, ms | | `sc`/`sct` `ex`/`ext` | scheduled, expires, ms and text |
 //! | `du` | due, ms | | `n` `rq` | attempt, how many of them were returned unfinished |
 //! | `lw` `lt` | worker and token of the lease | | `lu` `vd` `xd` | lease end, its length, execution deadline, ms |
-//! | `rh` `rt` | receipt handle, its queue's tier unless 0 | | `er` `pe` `rd` | errors, past errors, retry delay ms |
+//! | `rh` `rt` | receipt handle, its queue's tier unless 0; once ended: FIFO only | | `er` `pe` `rd` | errors, past errors, retry delay ms |
 //! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
@@ -83,11 +83,13 @@ impl Store {
             put("lu", Some(n(lease.until_ms)));
             put("vd", Some(n(lease.duration_ms)));
             put("xd", Some(n(lease.deadline_ms.min(NO_DEADLINE_MS))));
-            put("rh", lease.receipt.as_ref().map(|r| receipt(&r.handle)));
-            put("rt", lease.receipt.as_ref().map(|r| r.tier).filter(|tier| *tier != 0).map(n));
         } else {
             put("lt", job.ended_lease.as_ref().map(s));
         }
+        let ended = job.ended_receipt.as_ref().filter(|_| self.fifo);
+        let message = job.lease.as_ref().map_or(ended, |lease| lease.receipt.as_ref());
+        put("rh", message.map(|r| receipt(&r.handle)));
+        put("rt", message.map(|r| r.tier).filter(|tier| *tier != 0).map(n));
         if !job.errors.is_empty() {
             put("er", Some(s(serde_json::to_string(&job.errors).map_err(Error::internal)?)));
         }
@@ -166,6 +168,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
     let tier = get_n(&item, "rt").unwrap_or(0);
     let unique_key = item.get("uk").and_then(|key| UniqueKey::from_bytes(key.as_b().ok()?.as_ref()));
     let receipt = item.remove("rh").and_then(receipt_text).map(|handle| Receipt { handle, tier });
+    let (receipt, ended_receipt) = if state == State::Active { (receipt, None) } else { (None, receipt) };
     let mut text = |name: &str| take_s(&mut item, name);
     let token = text("lt");
     let worker = text("lw");
@@ -239,6 +242,7 @@ pub(super) fn job_of(mut item: Item) -> Result<Job> {
         requeues,
         started_at: sa,
         ended_lease: token.filter(|_| lease.is_none()),
+        ended_receipt,
         lease,
         errors,
         past_errors: pe.and_then(|c| usize::try_from(c).ok()).unwrap_or(0),
@@ -299,6 +303,8 @@ mod tests {
     }
 
     fn same(job: &Job) {
+        // Kept on FIFO queues only.
+        let job = &Job { ended_receipt: None, ..job.clone() };
         let item = store().item_of(job).unwrap();
         let read = job_of(item.clone()).unwrap();
         assert_eq!(store().item_of(&read).unwrap(), item);

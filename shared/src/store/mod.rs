@@ -111,6 +111,12 @@ impl Store {
         }
     }
 
+    /// What a lease's end removes of its message: on FIFO queues nothing, because a repeated request must find the message
+    /// that its group waits for.
+    fn receipt_removal(&self) -> &'static str {
+        if self.fifo { "" } else { ", rh, rt" }
+    }
+
     /// Whether jobs enter the listing index.
     #[must_use]
     pub fn has_listing(&self) -> bool {

@@ -59,7 +59,7 @@ async fn stuck_chain(stack: &TestStack) -> JobId {
     let first = stack.fetch("w", 1).await.remove(0);
     let (engine, wire) = stack.instance(1).await;
     wire.disturb(Plan { at: 1, fault: Fault::NotSent, then: Then::Dead });
-    engine.ack(Ack { id: first.id.clone(), holder: Holder::default(), result: None }).await.unwrap();
+    engine.ack(Ack { id: first.id.clone(), holder: Holder::default(), result: None }).await.unwrap_err();
     lose_messages(stack);
     id
 }

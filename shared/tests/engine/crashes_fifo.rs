@@ -2,10 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::crash::harness::{Scenario, enumerate_with, failed_well};
-use ojs_core::Settings;
 use ojs_core::engine::{Ack, Fetch, Nack};
 use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
+use ojs_core::{Engine, ErrorCode, Settings};
 use ojs_testkit::fields;
 use serde_json::json;
 
@@ -81,6 +81,44 @@ async fn ending() {
             }
             the_group_goes_on(&s).await;
             assert!(s.stack.get(&job.id).await.state.is_terminal(), "{end}");
+        })
+        .await;
+    }
+}
+
+/// A repeated nack or ack finds the message that its group waits for: the group goes on long before the lease would have
+/// ended. A request that was answered need not be repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_end_frees_the_group_at_once() {
+    for end in ["ack", "nack", "requeue", "cancel"] {
+        enumerate_with(fifo(), async |s| {
+            let job = enqueued(&s).await;
+            let next = enqueued(&s).await;
+            let claimed = s.stack.engine.fetch(fetch(&s.queue)).await.unwrap().remove(0);
+            assert_eq!(claimed.id, job.id);
+            let holder = Holder { worker: None, token: claimed.lease.as_ref().map(|lease| lease.token.clone()) };
+            let failure = (end == "nack").then(|| Failure::parse(&raw(r#"{"code":"x"}"#).unwrap()).unwrap());
+            let nack = Nack { id: job.id.clone(), holder: holder.clone(), failure, requeue: end == "requeue" };
+            let ended = async |engine: &Engine| match end {
+                "ack" => {
+                    let ack = Ack { id: job.id.clone(), holder: holder.clone(), result: None };
+                    Box::pin(engine.ack(ack)).await.map(|_| ())
+                }
+                "cancel" => Box::pin(engine.cancel(&job.id)).await.map(|_| ()),
+                _ => Box::pin(engine.nack(nack.clone())).await.map(|_| ()),
+            };
+            let first = ended(&s.engine).await;
+            s.calm();
+            if first.is_err()
+                && let Err(error) = ended(&s.stack.engine).await
+            {
+                assert!(end == "cancel" && error.code == ErrorCode::Conflict, "{error}");
+            }
+            // Longer than the delay of the retry, and a tenth of the lease.
+            s.stack.clock.advance_ms(3_000);
+            let fetched = s.stack.engine.fetch(fetch(&s.queue)).await.unwrap();
+            let wanted = if matches!(end, "nack" | "requeue") { &job.id } else { &next.id };
+            assert_eq!(fetched.iter().map(|job| &job.id).collect::<Vec<_>>(), [wanted], "{end}: {:?}", s.plan());
         })
         .await;
     }

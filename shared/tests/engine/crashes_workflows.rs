@@ -111,6 +111,53 @@ async fn a_step_completes() {
     }
 }
 
+/// The client of a request that crashed after its write sends it again: the next step starts now, not when the lease ends. A
+/// request that was answered need not be repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_ack_starts_the_next_step_at_once() {
+    for (kind, by_token) in KINDS.iter().map(|kind| (*kind, true)).chain([("chain", false)]) {
+        enumerate(async |s| {
+            s.stack.engine.create_workflow(workflow(&s, kind)).await.unwrap();
+            let first = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
+            s.stack.engine.ack(Ack { id: first.id.clone(), holder: token(&first), result: None }).await.unwrap();
+            let job = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
+            let holder = if by_token { token(&job) } else { Holder::default() };
+            let ack = || Ack { id: job.id.clone(), holder: holder.clone(), result: None };
+            let answered = Box::pin(s.engine.ack(ack())).await;
+            s.calm();
+            if answered.is_err()
+                && let Err(error) = Box::pin(s.stack.engine.ack(ack())).await
+            {
+                assert!(!by_token && error.code == ErrorCode::Conflict, "{error}");
+            }
+            // What is left of an answered one comes back with its message, after a second.
+            s.stack.clock.advance_ms(1_000);
+            let next = s.stack.engine.fetch(fetch(&s)).await.unwrap();
+            assert_eq!(next.len(), 1, "{kind}: {:?}", s.plan());
+            s.claims(&next);
+        })
+        .await;
+    }
+}
+
+/// A workflow whose cancellation crashed is cancelled again: refused, and none of its jobs is left to be run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_cancellation_stops_the_jobs_at_once() {
+    for kind in ["batch", "nested"] {
+        enumerate(async |s| {
+            let made = s.stack.engine.create_workflow(workflow(&s, kind)).await.unwrap();
+            let id = made.workflow.id;
+            let _ = Box::pin(s.engine.cancel_workflow(&id)).await;
+            s.calm();
+            if let Err(error) = Box::pin(s.stack.engine.cancel_workflow(&id)).await {
+                assert_eq!(error.code, ErrorCode::Conflict, "{error}");
+            }
+            assert!(jobs(&s).await.iter().all(|job| job.state == State::Cancelled), "{kind}: {:?}", s.plan());
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_fails() {
     for kind in KINDS {

@@ -1,8 +1,10 @@
 //! A client that repeats a request whose server died finds everything done that the request entails, at once.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use ojs_core::ErrorCode;
+use ojs_core::bulk::{IdempotencyKey, Operation};
 use ojs_core::engine::{Ack, Nack};
-use ojs_core::job::{Failure, Holder, Job};
+use ojs_core::job::{Failure, Holder, Job, State};
 use ojs_core::json::raw;
 use ojs_testkit::{TestStack, fields};
 use ojs_wire::{Fault, Plan, Then};
@@ -85,5 +87,58 @@ async fn a_repeated_ack_frees_the_slot_of_a_limit() {
     engine.ack(ack(&first)).await.unwrap_err();
     stack.engine.ack(ack(&first)).await.unwrap();
     assert_eq!(stack.fetch("w", 1).await.len(), 1, "the slot is free");
+    stack.stop().await;
+}
+
+/// A unique job whose end leaves its lock behind, unless the request is repeated.
+async fn unique_job(stack: &TestStack) -> Job {
+    stack.enqueue(json!({"unique": {"keys": ["type"], "on_conflict": "reject"}})).await
+}
+
+#[tokio::test]
+async fn a_repeated_cancel_is_refused_and_frees_the_unique_key() {
+    let stack = TestStack::start().await;
+    let job = unique_job(&stack).await;
+    let (engine, wire) = stack.instance(1).await;
+    wire.disturb(dies(0));
+    engine.cancel(&job.id).await.unwrap_err();
+    assert_eq!(stack.engine.cancel(&job.id).await.unwrap_err().code, ErrorCode::Conflict);
+    assert_ne!(unique_job(&stack).await.id, job.id);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_cancel_of_many_frees_the_unique_key() {
+    let stack = TestStack::start().await;
+    let mut died_between = 0;
+    for (at, keyed) in (0..6).flat_map(|at| [(at, false), (at, true)]) {
+        let job = unique_job(&stack).await;
+        let request = || fields(&json!({"job_ids": [job.id.as_str()]}));
+        let key = || keyed.then(|| IdempotencyKey::parse("Idempotency-Key", format!("key-{at}")).unwrap());
+        let (engine, wire) = stack.instance(1).await;
+        wire.disturb(dies(at));
+        let answered = engine.bulk_change(Operation::Cancel, request(), key()).await;
+        died_between += usize::from(answered.is_err() && stack.get(&job.id).await.state == State::Cancelled);
+        // The run that died is no longer taken for one under way.
+        stack.clock.advance_ms(600_000);
+        stack.engine.bulk_change(Operation::Cancel, request(), key()).await.unwrap();
+        let next = unique_job(&stack).await;
+        assert_ne!(next.id, job.id, "call {at}, with a key: {keyed}");
+        stack.engine.cancel(&next.id).await.unwrap();
+    }
+    assert!(died_between >= 2, "{died_between}");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn an_ack_whose_consequences_cannot_be_had_is_to_be_repeated() {
+    let stack = TestStack::start().await;
+    let job = unique_job(&stack).await;
+    let held = stack.fetch("w", 1).await.remove(0);
+    let (engine, wire) = stack.instance(1).await;
+    wire.disturb(dies(0));
+    assert!(engine.ack(ack(&held)).await.unwrap_err().code.is_retryable());
+    stack.engine.ack(ack(&held)).await.unwrap();
+    assert_ne!(unique_job(&stack).await.id, job.id);
     stack.stop().await;
 }

@@ -201,7 +201,7 @@ async fn a_workflow_that_stands_still_moves_on_when_it_is_asked_for() {
     let (engine, wire) = stack.instance(1).await;
     wire.disturb(Plan { at: 1, fault: Fault::NotSent, then: Then::Dead });
     let ack = ojs_core::engine::Ack { id: first.id.clone(), holder: ojs_core::job::Holder::default(), result: None };
-    engine.ack(ack).await.unwrap();
+    engine.ack(ack).await.unwrap_err();
     assert_eq!(stack.get(&first.id).await.state, State::Completed);
     lose_messages(&stack);
     assert!(stack.fetch("w", 1).await.is_empty());

@@ -27,6 +27,7 @@ async fn invoke(stack: &TestStack, method: &str, path: &str, body: &Value) -> St
         max_body_bytes: ojs_api::config::MAX_BODY_BYTES,
         telemetry: ojs_telemetry::Telemetry::default(),
         started: Instant::now(),
+        running: ojs_api::Running::default(),
     };
     let event = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",

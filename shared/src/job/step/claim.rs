@@ -14,6 +14,7 @@ pub(super) fn claim(mut job: Job, lease: Lease, now_ms: i64) -> Result<Job, Refu
             job.in_due_index = false;
             job.batch = None;
             job.ended_lease = None;
+            job.ended_receipt = None;
             job.holds.clear();
             job.lease = Some(lease);
             Ok(job)

@@ -22,6 +22,7 @@ pub(super) fn again(mut job: Job, now_ms: i64) -> Job {
     job.discarded_at = None;
     job.retry_delay_ms = None;
     job.ended_lease = None;
+    job.ended_receipt = None;
     job.past_errors = job.errors.len();
     job.dead_letter = false;
     // An expiry that has passed would discard it again on the spot; the operator has overruled it.

@@ -218,6 +218,7 @@ pub(crate) async fn send_raw(stack: &TestStack, request: Request<Body>) -> RawAn
         max_body_bytes: MAX_BODY_BYTES,
         telemetry: ojs_telemetry::Telemetry::default(),
         started: std::time::Instant::now(),
+        running: ojs_api::Running::default(),
     };
     let router = ojs_api::router(api, axum::Router::new());
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
