@@ -18,22 +18,8 @@ DIALECT = {
     r"takes? back|took back|gives? back|given back|gave back": "rolled back, or returned",
     r"looks? after": "name what is done",
 }
-# Pages that keep to plain words. Add a page when you have gone through it.
-PLAIN = {
-    "README.md",
-    "docs/authentication.md",
-    "docs/README.md",
-    "docs/adr/README.md",
-    "docs/conformance.md",
-    "docs/glossary.md",
-    "docs/job-lifecycle.md",
-    "docs/local-and-aws.md",
-    "docs/running.md",
-    "docs/tutorial.md",
-    "docs/unsupported.md",
-    "docs/worker-protocol.md",
-    "examples/README.md",
-}
+# Pages that are still to be gone through: the decisions are as they were written.
+DIALECT_LEFT = re.compile(r"docs/adr/0\d+-.*|docs/architecture\.md")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -85,7 +71,7 @@ def faults(path):
     """All that is wrong with a page."""
     name, text = path.relative_to(ROOT).as_posix(), path.read_text()
     yield from broken_links(path)
-    if name in PLAIN:
+    if not DIALECT_LEFT.fullmatch(name):
         yield from dialect(text)
     if name == "README.md":
         lines, words = text.count("\n"), len(text.split())
