@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ojs_core::engine::{BulkAnswer, Enqueued};
+use ojs_core::bulk::{Operation, made_answer};
+use ojs_core::engine::{BulkAnswer, MAX_ANSWER_BYTES};
 use ojs_core::job::{Job, Shown};
 use ojs_core::{Error, JobId};
 use serde::{Deserialize, Serialize};
@@ -18,13 +19,6 @@ use crate::{bulk, reply};
 #[derive(Serialize)]
 struct JobReply<'a> {
     job: Shown<'a>,
-}
-
-/// A duplicate that was ignored: the job that is there (unique jobs section 5.4).
-#[derive(Serialize)]
-struct Deduplicated<'a> {
-    job: Shown<'a>,
-    deduplicated: bool,
 }
 
 pub(crate) fn job_reply(status: StatusCode, job: &Job) -> Response {
@@ -55,22 +49,19 @@ pub(crate) async fn create(
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
     let Some(key) = bulk::key(&headers)? else {
-        let Enqueued { job, deduplicated } = api.engine.enqueue(request).await?;
-        let response = if deduplicated {
-            reply::ok(&Deduplicated { job: job.shown(false), deduplicated })
-        } else {
-            job_reply(StatusCode::CREATED, &job)
-        };
-        return Ok(located(response, job.id.as_str()));
+        let made = api.engine.enqueue(request).await?;
+        let answer = made_answer(Operation::Job, &[made.item()], MAX_ANSWER_BYTES)?;
+        return Ok(enqueued(answer.body, made.deduplicated, false, made.job.id.as_str()));
     };
     let BulkAnswer { answer, replayed } = api.engine.enqueue_keyed(request, &key).await?;
     let kept: Kept = serde_json::from_str(&answer.body).map_err(Error::internal)?;
-    let status = if kept.deduplicated { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(located(bulk::kept(status, answer.body, replayed), &kept.job.id))
+    Ok(enqueued(answer.body, kept.deduplicated, replayed, &kept.job.id))
 }
 
-/// Says where the job is.
-fn located(mut response: Response, id: &str) -> Response {
+/// The answer to an enqueue: 200 for a duplicate, the job that is there (unique jobs section 5.4). Says where the job is.
+fn enqueued(body: String, deduplicated: bool, replayed: bool, id: &str) -> Response {
+    let status = if deduplicated { StatusCode::OK } else { StatusCode::CREATED };
+    let mut response = bulk::kept(status, body, replayed);
     if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/jobs/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }

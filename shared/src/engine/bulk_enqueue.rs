@@ -1,6 +1,5 @@
 use super::Engine;
 use super::bulk_keyed::{Admitted, BulkAnswer};
-use super::enqueue::Enqueued;
 use super::enqueue_batch::Keyed;
 use crate::batch::parse_jobs;
 use crate::bulk::{Answer, IdempotencyKey, Item, Operation, enqueue_answer, take_atomic};
@@ -98,8 +97,7 @@ impl Engine {
         }
         for (index, result) in indexes.iter().zip(&results) {
             items[*index] = match result {
-                Ok(Enqueued { job, deduplicated: false }) => Item::Created(job),
-                Ok(Enqueued { job, deduplicated: true }) => Item::Duplicate(job),
+                Ok(made) => made.item(),
                 Err(error) => Item::Failed(error),
             };
         }

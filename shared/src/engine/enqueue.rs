@@ -6,6 +6,7 @@ use super::Engine;
 use super::enqueue_unique::busy;
 use super::follow::Wake;
 use crate::batch::Visibility;
+use crate::bulk::Item;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::{Job, NewJob, State, parse_enqueue, settle};
 use crate::json::Fields;
@@ -20,6 +21,14 @@ pub struct Enqueued {
     pub job: Job,
     /// Whether it is the one that was there.
     pub deduplicated: bool,
+}
+
+impl Enqueued {
+    /// What an answer says of it.
+    #[must_use]
+    pub fn item(&self) -> Item<'_> {
+        if self.deduplicated { Item::Duplicate(&self.job) } else { Item::Created(&self.job) }
+    }
 }
 
 impl Engine {

@@ -3,10 +3,11 @@
 //! become of the jobs since. An enqueue that is refused makes nothing and keeps no answer: its repetition runs again.
 
 use super::bulk_keyed::{Admitted, BulkAnswer, Run};
+use super::enqueue::Enqueued;
 use super::enqueue_batch::Keyed;
 use super::{Engine, MAX_ANSWER_BYTES};
 use crate::batch::parse_batch;
-use crate::bulk::{Answer, IdempotencyKey, Item, Operation, made_answer};
+use crate::bulk::{Answer, IdempotencyKey, Operation, made_answer};
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{NewJob, parse_enqueue};
@@ -60,10 +61,7 @@ impl Engine {
         let keyed = Keyed { ticket: &run.ticket, batch, refused: &[] };
         let made = self.enqueue_all(jobs.into_iter().enumerate().collect(), true, Some(&keyed), now).await?;
         let made = made.into_iter().collect::<Result<Vec<_>>>()?;
-        let items = made.iter().map(|made| match made.deduplicated {
-            true => Item::Duplicate(&made.job),
-            false => Item::Created(&made.job),
-        });
-        made_answer(run.ticket.operation, &items.collect::<Vec<_>>(), MAX_ANSWER_BYTES)
+        let items: Vec<_> = made.iter().map(Enqueued::item).collect();
+        made_answer(run.ticket.operation, &items, MAX_ANSWER_BYTES)
     }
 }
