@@ -1,23 +1,21 @@
 //! What a process remembers of rate limits: the states it read or wrote last, to save reads, and refusals, to save writes
 //! that would be refused as well. All of it may be forgotten at any time.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bounded::Bounded;
 use crate::limit::{LimitState, Limited};
 
 /// How long at most it is believed that a key lets nobody start, ms: so long may an operator's change take.
 const REFUSED_MS: i64 = 1_000;
 /// How long it is believed that all slots are taken, ms: another instance's job may end at any time.
 const FULL_MS: i64 = 200;
-/// Keys that are remembered.
-const MAX_KEYS: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Limiters {
-    keys: Mutex<HashMap<String, Arc<Limiter>>>,
+    keys: Mutex<Bounded<String, Arc<Limiter>>>,
     /// Keys under which jobs are parked, as far as has been seen.
-    parked: Mutex<HashSet<String>>,
+    parked: Mutex<Bounded<String, ()>>,
 }
 
 /// What is remembered of one key.
@@ -32,10 +30,12 @@ pub(super) struct Limiter {
 impl Limiters {
     pub(super) fn of(&self, key: &str) -> Arc<Limiter> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
-            keys.clear();
+        if let Some(limiter) = keys.get(key) {
+            return Arc::clone(limiter);
         }
-        Arc::clone(keys.entry(key.to_owned()).or_default())
+        let limiter = Arc::<Limiter>::default();
+        keys.insert(key.to_owned(), Arc::clone(&limiter));
+        limiter
     }
 
     /// Whether a key is known to let nobody start now.
@@ -46,7 +46,7 @@ impl Limiters {
 
     /// Whether jobs are parked under a key, as far as is known.
     pub(super) fn has_parked(&self, key: &str) -> bool {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
     /// Notes what a state says of parked jobs.
@@ -54,11 +54,8 @@ impl Limiters {
         let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_none_or(|state| state.parking.is_none()) {
             parked.remove(key);
-        } else if !parked.contains(key) {
-            if parked.len() >= MAX_KEYS {
-                parked.clear();
-            }
-            parked.insert(key.to_owned());
+        } else if !parked.contains_key(key) {
+            parked.insert(key.to_owned(), ());
         }
     }
 
@@ -95,6 +92,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounded::MAX_ENTRIES;
 
     #[test]
     fn refusals_are_believed_for_a_moment() {
@@ -115,9 +113,9 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let limiters = Limiters::default();
-        for i in 0..=MAX_KEYS {
+        for i in 0..=MAX_ENTRIES {
             limiters.of(&i.to_string());
         }
-        assert!(limiters.keys.lock().unwrap_or_else(PoisonError::into_inner).len() <= MAX_KEYS);
+        assert!(limiters.keys.lock().unwrap_or_else(PoisonError::into_inner).len() <= MAX_ENTRIES);
     }
 }

@@ -1,10 +1,10 @@
 //! A job that has waited for long may have lost its message: whatever comes across such a job sends the message again. A message
 //! too many does no harm, for the claim refuses it (I5).
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::super::Engine;
+use crate::bounded::Bounded;
 use crate::error::Result;
 use crate::ids::JobId;
 use crate::job::{Job, may_send_again, settle};
@@ -13,9 +13,6 @@ use crate::transport::{JobRef, MAX_DELAY_S};
 
 /// A job that has been available for this long may have lost its message, ms.
 pub(in crate::engine) const LONG_MS: i64 = 120_000;
-/// Most jobs and workflows of which a process remembers when it last sent again.
-const MAX_REMEMBERED: usize = 10_000;
-
 /// Jobs that wait for each other are followed so far.
 const MAX_IN_FRONT: usize = 10;
 
@@ -23,7 +20,7 @@ const MAX_IN_FRONT: usize = 10;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Resends {
     /// Since when each had waited when it was last sent, and how long, ms.
-    sent: Mutex<HashMap<JobId, (i64, i64)>>,
+    sent: Mutex<Bounded<JobId, (i64, i64)>>,
 }
 
 impl Resends {
@@ -35,9 +32,6 @@ impl Resends {
         let before_ms = sent.get(id).filter(|before| before.0 == since).map_or(0, |before| before.1);
         if !may_send_again(before_ms, waited_ms, LONG_MS) {
             return false;
-        }
-        if sent.len() >= MAX_REMEMBERED {
-            sent.clear();
         }
         sent.insert(id.clone(), (since, waited_ms));
         true
@@ -111,10 +105,7 @@ impl Engine {
 
     /// The same for many jobs. Ends that the clock has made are written down, and what follows from them is done (I9).
     pub(in crate::engine) async fn attend_long(&self, stored: &[Job], now: i64) -> Attended {
-        self.attend(stored, now, |job| {
-            job.waits_since(now).is_some_and(|since| self.resends.begin(&job.id, since, now))
-        })
-        .await
+        self.attend(stored, now, |job| self.is_long(job, now)).await
     }
 
     /// Sends the messages of those jobs again for which `again` says so, ten a call, and writes down ends that the clock has made.
@@ -187,6 +178,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounded::MAX_ENTRIES;
     use crate::ids::Ids;
 
     #[test]
@@ -202,9 +194,9 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let (resends, ids) = (Resends::default(), Ids::new());
-        for _ in 0..=MAX_REMEMBERED {
+        for _ in 0..=MAX_ENTRIES {
             assert!(resends.begin(&ids.job_id(1_700_000_000_000), 0, LONG_MS));
         }
-        assert!(resends.sent.lock().is_ok_and(|sent| sent.len() <= MAX_REMEMBERED));
+        assert!(resends.sent.lock().is_ok_and(|sent| sent.len() <= MAX_ENTRIES));
     }
 }
