@@ -60,8 +60,7 @@ async fn run(telemetry: &Telemetry) -> Outcome<()> {
         tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: anybody who reaches this API may use it");
     }
     let (running, started) = (Running::default(), Instant::now());
-    let telemetry_of_api = telemetry.clone();
-    let api = Api { engine, keys, max_body_bytes, telemetry: telemetry_of_api, started, running: running.clone() };
+    let api = Api { engine, keys, max_body_bytes, telemetry: telemetry.clone(), started, running: running.clone() };
     let app = cors::allow(router(api, Router::new()), config.cors_origins);
     if in_lambda {
         // Once the answer is posted and before the sandbox is frozen.

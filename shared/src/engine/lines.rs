@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -144,6 +144,22 @@ impl Engine {
         let unknown = lines.iter().map(|(line, _)| line).filter(|line| !self.transport.knows(line));
         let each: Vec<_> = unknown.map(|line| self.transport.find_or_create(line)).collect();
         stream::iter(each).buffer_unordered(CREATIONS).for_each(|made| async move { drop(made) }).await;
+    }
+
+    /// Those of these queues that are paused, none of it older than a second.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub(super) async fn paused_among(&self, queues: impl Iterator<Item = &str>) -> Result<HashSet<String>> {
+        let queues: BTreeSet<&str> = queues.collect();
+        let queues: Vec<String> = queues.into_iter().map(str::to_owned).collect();
+        let states = self.queue_states(&queues).await?;
+        Ok(queues
+            .into_iter()
+            .zip(states)
+            .filter(|(_, state)| state.paused_at.is_some())
+            .map(|(queue, _)| queue)
+            .collect())
     }
 
     /// The states of queues, in their order, none older than a second: one read of those that are not remembered.

@@ -5,8 +5,6 @@
 //! starts or ends: its message is sent again when the limit has room, by the write that makes room, by a fetch under the
 //! limit, or by the tick; and once more if the job has not started a minute later, then after two, four and so on.
 
-use std::collections::BTreeSet;
-
 use futures::future::{join_all, try_join};
 use futures::stream::{self, StreamExt};
 
@@ -80,13 +78,10 @@ impl Engine {
         if room.jobs == 0 || waiting.is_empty() {
             return Ok(());
         }
-        let queues: BTreeSet<String> = waiting.iter().map(|entry| entry.job.queue.clone()).collect();
-        let queues: Vec<String> = queues.into_iter().collect();
-        let states = self.queue_states(&queues).await?;
-        let is_paused =
-            |queue: &String| queues.iter().zip(&states).any(|(name, state)| name == queue && state.paused_at.is_some());
+        let paused_queues = self.paused_among(waiting.iter().map(|entry| entry.job.queue.as_str())).await?;
         let may_be_more = waiting.len() >= room.jobs + SPARE;
-        let (paused, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|entry| is_paused(&entry.job.queue));
+        let (paused, waiting): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|entry| paused_queues.contains(&entry.job.queue));
         let at = room.at_ms.max(now);
         let mut waiting = waiting.into_iter();
         let (mut left, mut messages) = (room.jobs, Vec::new());

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::super::Engine;
 use super::super::tick::{Tick, TickBudget};
 use super::position::Position;
+use super::resend::Attended;
 use crate::error::{ErrorCode, Result};
 use crate::ids::JobId;
 use crate::job::unique::Lock;
@@ -42,6 +43,14 @@ pub struct Audited {
     pub failed: usize,
     /// Whether a pass through the whole table has ended.
     pub passed: bool,
+}
+
+impl Audited {
+    fn add(&mut self, attended: Attended) {
+        self.resent += attended.resent;
+        self.ended += attended.ended;
+        self.failed += attended.failed;
+    }
 }
 
 impl Engine {
@@ -132,20 +141,14 @@ impl Engine {
             return Ok(());
         }
         let jobs = self.readable_jobs(&may_stand).await?;
-        let queues: BTreeSet<String> = jobs.iter().map(|job| job.queue.clone()).collect();
-        let queues: Vec<String> = queues.into_iter().collect();
-        let states = self.queue_states(&queues).await?;
-        let paused: HashMap<&str, bool> =
-            queues.iter().zip(&states).map(|(queue, state)| (queue.as_str(), state.paused_at.is_some())).collect();
+        let paused = self.paused_among(jobs.iter().map(|job| job.queue.as_str())).await?;
         let jobs = self.only_there(jobs).await?;
         let again = |job: &Job| {
-            let least_ms = if paused.get(job.queue.as_str()) == Some(&true) { PAUSED_MS } else { WAITS_MS };
+            let least_ms = if paused.contains(&job.queue) { PAUSED_MS } else { WAITS_MS };
             job.waits_since(now).is_some_and(|since| now - since >= least_ms && is_marked(since, position, now))
         };
         let attended = self.attend(&jobs, now, again).await;
-        done.resent += attended.resent;
-        done.ended += attended.ended;
-        done.failed += attended.failed;
+        done.add(attended);
         Ok(())
     }
 
@@ -171,9 +174,7 @@ impl Engine {
     async fn attend_jobs(&self, ids: &[JobId], done: &mut Audited, again: impl Fn(&Job) -> bool) -> Result<()> {
         let jobs = self.only_there(self.readable_jobs(ids).await?).await?;
         let attended = self.attend(&jobs, self.now_ms(), again).await;
-        done.resent += attended.resent;
-        done.ended += attended.ended;
-        done.failed += attended.failed;
+        done.add(attended);
         Ok(())
     }
 
