@@ -128,10 +128,7 @@ async fn fetching() {
         let job = enqueued(&s, json!({})).await;
         let fetched = s.engine.fetch(fetch(&s.queue)).await;
         s.calm();
-        match fetched {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(fetched);
         s.finish(&job.id, State::Completed).await;
     })
     .await;
@@ -144,10 +141,7 @@ async fn fetching_a_lapsed_job() {
         s.stack.clock.advance_ms(31_000);
         let fetched = s.engine.fetch(fetch(&s.queue)).await;
         s.calm();
-        match fetched {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(fetched);
         s.finish(&job.id, State::Completed).await;
         assert!(s.stack.get(&job.id).await.errors.iter().all(|e| e.error_type == "visibility_timeout"));
     })
@@ -586,10 +580,7 @@ async fn firing_by_a_fetch() {
         s.stack.go_to(cron.due);
         let fetched = s.engine.fetch(fetch(&s.queue)).await;
         s.calm();
-        match fetched {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(fetched);
         cron.finish(&s).await;
     })
     .await;
@@ -614,10 +605,7 @@ async fn overlapping(policy: &str, by_fetch: bool, first_ends: State, second: Op
         let first = s.stack.engine.fetch(long()).await.unwrap().remove(0);
         s.stack.go_to(due + 60_000);
         if by_fetch {
-            match s.engine.fetch(long()).await {
-                Ok(jobs) => s.claims(&jobs),
-                Err(error) => failed_well(&error),
-            }
+            s.fetched(s.engine.fetch(long()).await);
         } else if let Err(error) = s.engine.cron_tick(TickBudget::UNLIMITED).await {
             failed_well(&error);
         }

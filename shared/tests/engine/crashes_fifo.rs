@@ -47,10 +47,7 @@ async fn enqueueing() {
 async fn fetching() {
     enumerate_with(fifo(), async |s| {
         let job = enqueued(&s).await;
-        match s.engine.fetch(fetch(&s.queue)).await {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(s.engine.fetch(fetch(&s.queue)).await);
         s.calm();
         the_group_goes_on(&s).await;
         assert_eq!(s.stack.get(&job.id).await.state, State::Completed);

@@ -35,10 +35,7 @@ async fn fetching_a_limited_job() {
         let job = enqueued(&s).await;
         let fetched = s.engine.fetch(fetch(&s.queue)).await;
         s.calm();
-        match fetched {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(fetched);
         both_run(&s, &job).await;
     })
     .await;
@@ -109,10 +106,7 @@ async fn parking_a_job_as_its_slot_is_freed() {
         let (fetched, acked) = futures::join!(s.engine.fetch(fetch(&s.queue)), s.stack.engine.ack(ack_of(&first)));
         s.calm();
         acked.unwrap();
-        match fetched {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(fetched);
         s.finish(&second.id, State::Completed).await;
     })
     .await;
@@ -141,10 +135,7 @@ async fn starting_a_parked_job() {
         s.stack.engine.ack(ack_of(&first)).await.unwrap();
         let fetched = s.engine.fetch(fetch(&s.queue)).await;
         s.calm();
-        match fetched {
-            Ok(jobs) => s.claims(&jobs),
-            Err(error) => failed_well(&error),
-        }
+        s.fetched(fetched);
         s.finish(&second.id, State::Completed).await;
     })
     .await;

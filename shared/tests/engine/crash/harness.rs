@@ -113,6 +113,14 @@ impl Scenario<'_> {
         }
     }
 
+    /// Notes the claims of a fetch, which may have failed as a fetch may.
+    pub(crate) fn fetched(&self, fetched: Result<Vec<Job>, Error>) {
+        match fetched {
+            Ok(jobs) => self.claims(&jobs),
+            Err(error) => failed_well(&error),
+        }
+    }
+
     /// Attempts start over.
     pub(crate) fn forget_claims(&self) {
         self.claims.borrow_mut().clear();
