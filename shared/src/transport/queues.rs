@@ -44,7 +44,7 @@ struct Looking<'a> {
 impl Drop for Looking<'_> {
     fn drop(&mut self) {
         let mut looking = self.urls.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's own and this one: nobody else can come by another way than through the map.
+        // The map's own and this one: others reach it only through the map.
         if Arc::strong_count(&self.turn) == 2 {
             looking.remove(self.line);
         }

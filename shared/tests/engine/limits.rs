@@ -336,7 +336,7 @@ async fn limits_are_listed_in_the_order_of_their_keys_page_by_page_at_a_bounded_
     stack.stop().await;
 }
 
-/// The message of a job that has waited for its limit for long meets one throttled call.
+/// The message of a job that has waited for its limit for long, and one throttled call.
 #[tokio::test]
 async fn a_message_that_waited_long_for_a_limit_pays_seconds_for_one_throttle() {
     let stack = TestStack::start().await;

@@ -131,7 +131,7 @@ async fn an_operator_who_raises_a_limit_frees_parked_jobs() {
     stack.stop().await;
 }
 
-/// The end of an override is nobody's write: a tick sees it.
+/// No request writes the end of an override: a tick sees it.
 #[tokio::test]
 async fn the_end_of_an_override_frees_parked_jobs() {
     let stack = TestStack::start().await;
