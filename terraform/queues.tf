@@ -1,4 +1,4 @@
-# What shared/src/transport/queues.rs makes at a queue's first job.
+# What shared/core/src/transport/queues.rs makes at a queue's first job.
 
 locals {
   fifo_suffix = var.use_fifo ? ".fifo" : ""

@@ -1,4 +1,4 @@
-# What shared/src/store/table.rs makes for the local stack.
+# What shared/core/src/store/table.rs makes for the local stack.
 
 resource "aws_dynamodb_table" "jobs" {
   name                        = "${var.name}-jobs"

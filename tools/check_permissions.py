@@ -15,12 +15,12 @@ import sys
 from rust_calls import Graph
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SHARED = "shared/src"
+SHARED = "shared/core/src"
 # Function → the sources of its own. All of them may run.
 FUNCTIONS = {
-    "api": ["functions/api/src", "functions/telemetry/src"],
-    "scheduler": ["functions/scheduler/src", "functions/tick/src", "functions/telemetry/src"],
-    "cron": ["functions/cron/src", "functions/tick/src", "functions/telemetry/src"],
+    "api": ["functions/api/src", "shared/telemetry/src"],
+    "scheduler": ["functions/scheduler/src", "shared/tick/src", "shared/telemetry/src"],
+    "cron": ["functions/cron/src", "shared/tick/src", "shared/telemetry/src"],
 }
 # For the local stack and OJS_CREATE_TABLE, which no template sets: the templates make the table themselves.
 LOCAL_ONLY = {"Store::create_table", "Store::drop_table"}

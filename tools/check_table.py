@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares the table and the queues of the expanded template with those that the code makes itself, for the local stack and at a
-queue's first job: shared/src/store/table.rs, shared/src/transport/queues.rs.
+queue's first job: shared/core/src/store/table.rs, shared/core/src/transport/queues.rs.
 
     check_table.py EXPANDED.json        (tools/check_template.sh makes the file, from template.yaml)
 """
@@ -69,14 +69,14 @@ def queue_problems(text, resources):
 
 def main():
     resources = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))["Resources"]
-    code = of_code((ROOT / "shared/src/store/table.rs").read_text(encoding="utf-8"))
+    code = of_code((ROOT / "shared/core/src/store/table.rs").read_text(encoding="utf-8"))
     template = of_template(resources["Table"]["Properties"])
     different = [what for what in code if code[what] != template[what]]
     problems = [f"table, {what}: {template[what]}, but table.rs has {code[what]}" for what in different]
     # What was not found cannot differ.
     if len(code["attributes"]) < 2 or not code["indexes"]:
         problems.append("table.rs was not understood")
-    problems += queue_problems((ROOT / "shared/src/transport/queues.rs").read_text(encoding="utf-8"), resources)
+    problems += queue_problems((ROOT / "shared/core/src/transport/queues.rs").read_text(encoding="utf-8"), resources)
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -1,7 +1,7 @@
 """What the functions need of the deployment, written down here a second time.
 
 The comparison with the template shows that the template was carried out; this shows that it is the right template. Its
-sources are shared/src/store/table.rs, shared/src/transport/queues.rs and shared/src/settings.rs.
+sources are shared/core/src/store/table.rs, shared/core/src/transport/queues.rs and shared/core/src/settings.rs.
 """
 
 import json

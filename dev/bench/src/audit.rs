@@ -8,9 +8,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use ojs_core::Settings;
 use ojs_core::engine::{Audited, TickBudget};
-use ojs_core::{Ids, Settings};
-use ojs_wire::{Service, Wire};
+use ojs_fault_injection::{Service, Wire};
+use ojs_model::Ids;
 use serde::Serialize;
 use serde_json::json;
 
@@ -79,7 +80,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
     let calls = wire.take_calls();
     stage.stop().await;
 
-    let count = |wanted: &dyn Fn(&ojs_wire::Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
+    let count = |wanted: &dyn Fn(&ojs_fault_injection::Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
     let read_units: f64 = calls.iter().map(|call| call.read_units).sum();
     let write_units: f64 = calls.iter().map(|call| call.write_units).sum();
     let sqs_calls = count(&|call| call.service == Service::Sqs);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ojs_core::Settings;
 use ojs_core::engine::Heartbeat;
-use ojs_wire::Wire;
+use ojs_fault_injection::Wire;
 use serde::Serialize;
 use serde_json::json;
 
@@ -181,7 +181,7 @@ async fn once(lab: &Lab, wire: &SlowWire, operation: &str) -> Outcome<Duration> 
 struct SlowWire(Wire);
 
 impl SlowWire {
-    async fn timed<T>(&self, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<Duration> {
+    async fn timed<T>(&self, operation: impl Future<Output = ojs_model::Result<T>>) -> Outcome<Duration> {
         self.0.set_latency(LATENCY);
         let started = Instant::now();
         let answer = operation.await;

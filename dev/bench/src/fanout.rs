@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use futures::future::try_join_all;
 use ojs_core::engine::Fetch;
-use ojs_core::job::Job;
-use ojs_core::json::Fields;
 use ojs_core::{Engine, Settings, SystemClock};
+use ojs_model::job::Job;
+use ojs_model::json::Fields;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<bool> {
     let create_ms = started.elapsed().as_secs_f64() * 1_000.0;
     let member = ack_all(&engine, "group", count).await?;
     let end = engine.get_workflow(&group.workflow.id).await?;
-    let completed = end.workflow.state == ojs_core::workflow::WorkflowState::Completed;
+    let completed = end.workflow.state == ojs_model::workflow::WorkflowState::Completed;
     stage.stop().await;
 
     let ratio_p99 = member.quantile_us(0.99) / plain.quantile_us(0.99).max(1.0);

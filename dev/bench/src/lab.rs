@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ojs_core::engine::{Ack, Fetch, Nack};
-use ojs_core::job::{Failure as JobFailure, Holder, Job};
-use ojs_core::json::{Fields, raw};
 use ojs_core::{Engine, Settings, SystemClock};
+use ojs_model::job::{Failure as JobFailure, Holder, Job};
+use ojs_model::json::{Fields, raw};
 use serde_json::{Value, json};
 
 use crate::Outcome;

@@ -80,7 +80,7 @@ pub enum StartError {
     },
     /// The table could not be made, or its jobs not be sent again.
     #[error("cannot prepare the table: {0}")]
-    Table(ojs_core::Error),
+    Table(ojs_model::Error),
 }
 
 /// A running local stack.

@@ -4,13 +4,14 @@ use std::time::Instant;
 use ojs_api::auth::{ApiKeys, Keyring};
 use ojs_api::{Api, Running, router};
 use ojs_core::aws::{Clients, ConnectOptions};
-use ojs_core::cron::Cron;
 use ojs_core::engine::{Ack, Fetch};
-use ojs_core::job::{Holder, Job};
-use ojs_core::json::Fields;
-use ojs_core::{Engine, JobId, Settings};
+use ojs_core::{Engine, Settings};
 use ojs_emulators::{DynamoDbOptions, EmulatorClock, LocalAws, LocalAwsOptions, ManualClock, SqsFaults, SqsOptions};
-use ojs_wire::Wire;
+use ojs_fault_injection::Wire;
+use ojs_model::JobId;
+use ojs_model::cron::Cron;
+use ojs_model::job::{Holder, Job};
+use ojs_model::json::Fields;
 use serde_json::Value;
 
 use crate::http::Http;
@@ -141,7 +142,7 @@ impl TestStack {
     ///
     /// # Errors
     /// The engine's.
-    pub async fn ack(&self, id: &JobId) -> ojs_core::Result<()> {
+    pub async fn ack(&self, id: &JobId) -> ojs_model::Result<()> {
         self.engine.ack(Ack { id: id.clone(), holder: Holder::default(), result: None }).await.map(|_| ())
     }
 

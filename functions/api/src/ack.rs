@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use ojs_core::engine::Ack;
-use ojs_core::job::{Holder, format_ms};
-use ojs_core::json::{Fields, check_portable};
-use ojs_core::{Error, JobId};
+use ojs_model::job::Holder;
+use ojs_model::json::{Fields, check_portable};
+use ojs_model::time::format_ms;
+use ojs_model::{Error, JobId};
 use serde_json::json;
 
 use crate::body::JsonBody;

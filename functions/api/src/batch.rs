@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use ojs_core::bulk::{Operation, made_answer};
 use ojs_core::engine::{BulkAnswer, Enqueued, MAX_ANSWER_BYTES};
+use ojs_model::bulk::{Operation, made_answer};
 
 use crate::body::JsonBody;
 use crate::bulk;

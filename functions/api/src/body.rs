@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use ojs_core::json::Fields;
-use ojs_core::{Error, ErrorCode};
+use ojs_model::json::Fields;
+use ojs_model::{Error, ErrorCode};
 
 use crate::problem::Problem;
 use crate::router::Api;

@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ojs_core::Error;
-use ojs_core::bulk::{IdempotencyKey, Operation, Outcome};
 use ojs_core::engine::{BulkAnswer, MAX_ANSWER_BYTES};
+use ojs_model::Error;
+use ojs_model::bulk::{IdempotencyKey, Operation, Outcome};
 
 use crate::batch::BATCH_SIZE;
 use crate::body::JsonBody;

@@ -4,9 +4,9 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ojs_core::Error;
-use ojs_core::cron::{Cron, Shown, is_cron_name};
 use ojs_core::engine::CronQuery;
+use ojs_model::Error;
+use ojs_model::cron::{Cron, Shown, is_cron_name};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use ojs_core::engine::{DeadLetterQuery, Override};
-use ojs_core::job::{Shown, queue_name};
 use ojs_core::store::DeadLetterPosition;
-use ojs_core::{Error, JobId};
+use ojs_model::job::{Shown, queue_name};
+use ojs_model::{Error, JobId};
 use serde::Serialize;
 use serde_json::{Value, json};
 

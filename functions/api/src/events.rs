@@ -3,10 +3,11 @@
 use axum::extract::State;
 use axum::response::Response;
 use ojs_core::engine::{EventQuery, MAX_ANSWER_BYTES};
-use ojs_core::job::feed::JobEvent;
-use ojs_core::job::{format_ms, queue_name};
-use ojs_core::json::escaped_bytes;
-use ojs_core::{Error, JobId};
+use ojs_model::events::JobEvent;
+use ojs_model::job::queue_name;
+use ojs_model::json::escaped_bytes;
+use ojs_model::time::format_ms;
+use ojs_model::{Error, JobId};
 use serde_json::{Value, json};
 
 use crate::problem::Problem;

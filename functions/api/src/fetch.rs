@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use ojs_core::Error;
 use ojs_core::engine::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
-use ojs_core::job::{MAX_VISIBILITY_MS, Shown, queue_name};
-use ojs_core::json::Fields;
+use ojs_model::Error;
+use ojs_model::job::{MAX_VISIBILITY_MS, Shown, queue_name};
+use ojs_model::json::Fields;
 use serde::Serialize;
 
 use crate::body::JsonBody;
@@ -61,8 +61,8 @@ pub(crate) fn worker_id(fields: &mut Fields) -> Result<Option<String>, Error> {
 pub(crate) fn visibility(fields: &mut Fields) -> Result<Option<i64>, Error> {
     let field = "visibility_timeout_ms";
     match fields.take_integer(field, 0, MAX_VISIBILITY_MS)? {
-        Some(ms) if ms > 0 && ms < ojs_core::job::MIN_VISIBILITY_MS => {
-            Err(Error::field(field, format_args!("must be 0 or at least {}", ojs_core::job::MIN_VISIBILITY_MS)))
+        Some(ms) if ms > 0 && ms < ojs_model::job::MIN_VISIBILITY_MS => {
+            Err(Error::field(field, format_args!("must be 0 or at least {}", ojs_model::job::MIN_VISIBILITY_MS)))
         }
         ms => Ok(ms.filter(|ms| *ms > 0)),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use ojs_core::Error;
+use ojs_model::Error;
 use serde_json::{Value, json};
 
 use crate::reply;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use axum::extract::State;
 use axum::response::Response;
 use ojs_core::engine::{Heartbeat, MAX_HEARTBEAT_JOBS};
-use ojs_core::job::{State as JobState, format_ms};
-use ojs_core::json::{Fields, expect, kind};
-use ojs_core::{Error, JobId};
+use ojs_model::job::State as JobState;
+use ojs_model::json::{Fields, expect, kind};
+use ojs_model::time::format_ms;
+use ojs_model::{Error, JobId};
 use serde_json::{Value, json};
 
 use crate::body::JsonBody;

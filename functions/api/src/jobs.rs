@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ojs_core::bulk::{Operation, made_answer};
 use ojs_core::engine::{BulkAnswer, MAX_ANSWER_BYTES};
-use ojs_core::job::{Job, Shown};
-use ojs_core::{Error, JobId};
+use ojs_model::bulk::{Operation, made_answer};
+use ojs_model::job::{Job, Shown};
+use ojs_model::{Error, JobId};
 use serde::{Deserialize, Serialize};
 
 use crate::body::{JsonBody, OptionalJsonBody};

@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use ojs_core::observe::{metrics, trace};
-use ojs_core::{Error, ErrorCode};
+use ojs_model::{Error, ErrorCode};
 use ojs_telemetry::context;
 use tower::ServiceExt;
 use tracing::Instrument;

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use ojs_core::job::parse_when;
-use ojs_core::limit::{LimitKey, LimitState, Limits, Override};
-use ojs_core::{Error, json::Fields};
+use ojs_model::Error;
+use ojs_model::json::Fields;
+use ojs_model::limit::{LimitKey, LimitState, Limits, Override};
+use ojs_model::time::parse_when;
 use serde_json::json;
 
 use crate::body::JsonBody;

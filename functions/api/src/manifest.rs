@@ -42,13 +42,13 @@ pub(crate) async fn show(State(api): State<Api>) -> Response {
         "extensions": {"official": [], "experimental": ["lease-token"]},
         "test_suite_version": "1.0",
         "limits": {
-            "max_envelope_bytes": ojs_core::job::MAX_ENVELOPE_BYTES,
-            "max_meta_bytes": ojs_core::job::MAX_META_BYTES,
+            "max_envelope_bytes": ojs_model::job::MAX_ENVELOPE_BYTES,
+            "max_meta_bytes": ojs_model::job::MAX_META_BYTES,
             "max_request_bytes": api.max_body_bytes,
-            "max_batch_jobs": ojs_core::batch::MAX_BATCH_JOBS,
+            "max_batch_jobs": ojs_model::batch::MAX_BATCH_JOBS,
             "max_fetch_count": ojs_core::engine::MAX_FETCH,
             "max_heartbeat_jobs": ojs_core::engine::MAX_HEARTBEAT_JOBS,
-            "max_history": ojs_core::job::MAX_HISTORY,
+            "max_history": ojs_model::job::MAX_HISTORY,
         },
         "endpoints": {"base_url": "/ojs/v1", "manifest": "/ojs/manifest", "health": "/ojs/v1/health"},
     }))

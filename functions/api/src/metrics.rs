@@ -9,9 +9,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures::stream::{self, StreamExt};
 use metrics::gauge;
+use ojs_core::Engine;
 use ojs_core::observe::metrics::QUEUE_DEPTH;
-use ojs_core::queue::QueueStats;
-use ojs_core::{Engine, Error};
+use ojs_model::Error;
+use ojs_model::queue::QueueStats;
 
 use crate::problem::Problem;
 use crate::router::Api;

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use ojs_core::engine::Nack;
-use ojs_core::job::{Failure, State as JobState, format_ms};
+use ojs_model::job::{Failure, State as JobState};
+use ojs_model::time::format_ms;
 use serde_json::json;
 
 use crate::ack::{holder, job_id};

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ojs_core::{Error, ErrorCode};
+use ojs_model::{Error, ErrorCode};
 use serde_json::{Value, json};
 
 use crate::reply;

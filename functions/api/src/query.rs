@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use ojs_core::Error;
+use ojs_model::Error;
 
 use crate::problem::Problem;
 

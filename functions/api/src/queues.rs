@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use ojs_core::job::{format_ms, queue_name};
-use ojs_core::queue::{QueueConfig, QueueState};
+use ojs_model::job::queue_name;
+use ojs_model::queue::{QueueConfig, QueueState};
+use ojs_model::time::format_ms;
 use serde_json::{Value, json};
 
 use crate::body::{JsonBody, OptionalJsonBody};

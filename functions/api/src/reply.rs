@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ojs_core::engine::MAX_ANSWER_BYTES;
-use ojs_core::json::escaped_bytes;
+use ojs_model::json::escaped_bytes;
 use serde::Serialize;
 
 /// The media type of every answer.

@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use ojs_core::job::format_ms;
-use ojs_core::workflow::Shown;
-use ojs_core::{Error, JobId};
+use ojs_model::time::format_ms;
+use ojs_model::workflow::Shown;
+use ojs_model::{Error, JobId};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 
 use std::process::ExitCode;
 
+use ojs_core::Engine;
 use ojs_core::engine::TickBudget;
-use ojs_core::{Engine, Result};
+use ojs_model::Result;
 use serde_json::{Value, json};
 
 #[tokio::main]

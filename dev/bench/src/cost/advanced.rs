@@ -1,9 +1,9 @@
 //! Unique jobs, priorities, batches, limits and stats, counted.
 
-use ojs_core::JobId;
-use ojs_core::bulk::IdempotencyKey;
-use ojs_core::job::Job;
-use ojs_core::json::Fields;
+use ojs_model::JobId;
+use ojs_model::bulk::IdempotencyKey;
+use ojs_model::job::Job;
+use ojs_model::json::Fields;
 use serde_json::{Value, json};
 
 use super::meter::Meter;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ojs_core::engine::{Audited, TickBudget};
-use ojs_core::json::Fields;
+use ojs_model::json::Fields;
 use serde_json::{Value, json};
 
 use super::meter::Meter;

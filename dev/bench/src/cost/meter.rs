@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ojs_core::{Engine, Settings};
-use ojs_wire::Wire;
+use ojs_fault_injection::Wire;
 
 use super::tally::Tally;
 use crate::Outcome;
@@ -52,7 +52,7 @@ impl Meter {
     }
 
     /// What AWS is asked for while `operation` runs, and what it answers.
-    pub(crate) async fn count<T>(&self, operation: impl Future<Output = ojs_core::Result<T>>) -> Outcome<(T, Tally)> {
+    pub(crate) async fn count<T>(&self, operation: impl Future<Output = ojs_model::Result<T>>) -> Outcome<(T, Tally)> {
         drop(self.wire.take_calls());
         self.handles.take_added();
         let answer = operation.await?;
@@ -60,7 +60,7 @@ impl Meter {
     }
 
     /// Size of a job's item and of the receipt handle in it, bytes.
-    pub(crate) async fn item_bytes(&self, id: &ojs_core::JobId) -> Outcome<(usize, usize)> {
+    pub(crate) async fn item_bytes(&self, id: &ojs_model::JobId) -> Outcome<(usize, usize)> {
         let item = self
             .dynamodb
             .get_item()

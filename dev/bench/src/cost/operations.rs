@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ojs_core::Ids;
 use ojs_core::engine::{Ack, DeadLetterQuery, EventQuery, Heartbeat, Nack, Override, TickBudget};
-use ojs_core::job::Job;
-use ojs_core::json::Fields;
 use ojs_core::transport::{Hidden, Line};
+use ojs_model::Ids;
+use ojs_model::job::Job;
+use ojs_model::json::Fields;
 use serde_json::json;
 
 use super::meter::Meter;

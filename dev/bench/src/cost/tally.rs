@@ -1,4 +1,4 @@
-use ojs_wire::{Call, Service};
+use ojs_fault_injection::{Call, Service};
 
 /// What AWS was asked for.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,7 @@
 //! Workflows, counted.
 
-use ojs_core::bulk::IdempotencyKey;
-use ojs_core::json::Fields;
+use ojs_model::bulk::IdempotencyKey;
+use ojs_model::json::Fields;
 use serde_json::{Value, json};
 
 use super::meter::Meter;

@@ -11,7 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::join;
 use ojs_core::aws::Clients;
-use ojs_core::{Clock, Engine, Ids, Settings, SystemClock};
+use ojs_core::{Clock, Engine, Settings, SystemClock};
+use ojs_model::Ids;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

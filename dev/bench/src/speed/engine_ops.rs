@@ -1,7 +1,7 @@
 //! The engine, called in this process.
 
 use ojs_core::Engine;
-use ojs_core::job::Job;
+use ojs_model::job::Job;
 use serde_json::{Value, json};
 
 use super::subject::Subject;

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ojs_core::engine::TickBudget;
-use ojs_core::job::format_ms;
 use ojs_core::{Engine, Settings, SystemClock};
-use ojs_wire::{Service, Wire};
+use ojs_fault_injection::{Service, Wire};
+use ojs_model::time::format_ms;
 use serde::Serialize;
 use serde_json::json;
 
@@ -89,7 +89,7 @@ pub(crate) async fn run(jobs: usize) -> Outcome<Burst> {
     let calls = wire.take_calls();
     let per_job = |total: f64| total / counted as f64;
     let count = |service| per_job(calls.iter().filter(|call| call.service == service).count() as f64);
-    let units = |units: fn(&ojs_wire::Call) -> f64| per_job(calls.iter().map(units).sum());
+    let units = |units: fn(&ojs_fault_injection::Call) -> f64| per_job(calls.iter().map(units).sum());
 
     fill(&now, jobs).await?;
     let later = stage.engine(&settings, None, Arc::new(Ahead(AHEAD_MS))).await?;

@@ -1,7 +1,8 @@
 //! When jobs start, measured on a clock that stands still while anything is done: what is left is what the design adds.
 
 use ojs_core::engine::{Ack, Fetch, TickBudget};
-use ojs_core::job::{Holder, Job, format_ms};
+use ojs_model::job::{Holder, Job};
+use ojs_model::time::format_ms;
 use ojs_testkit::{TestStack, fields};
 use serde::Serialize;
 use serde_json::json;

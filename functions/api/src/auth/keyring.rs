@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderMap;
 use futures::future::BoxFuture;
-use ojs_core::{Clock, Error, ErrorCode};
+use ojs_core::Clock;
+use ojs_model::{Error, ErrorCode};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::keys::{ApiKeys, Principal, token};

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 use ojs_core::settings::{SettingsError, parse_flag};
-use ojs_core::{Error, ErrorCode};
+use ojs_model::{Error, ErrorCode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};

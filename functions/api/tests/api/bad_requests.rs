@@ -9,10 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use ojs_api::auth::ApiKeys;
 use ojs_api::config::MAX_BODY_BYTES;
-use ojs_core::JobId;
-use ojs_core::job::MAX_ID_AHEAD_MS;
+use ojs_fault_injection::Wire;
+use ojs_model::JobId;
+use ojs_model::job::MAX_ID_AHEAD_MS;
 use ojs_testkit::{Answer, Http, START_MS, TestStack};
-use ojs_wire::Wire;
 use serde_json::{Value, json};
 use support::*;
 

@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use ojs_core::JobId;
+use ojs_model::JobId;
 use serde_json::{Value, json};
 use support::*;
 

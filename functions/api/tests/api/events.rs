@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use ojs_core::JobId;
+use ojs_model::JobId;
 use serde_json::{Value, json};
 use support::*;
 
@@ -40,7 +40,7 @@ async fn a_life_is_told() {
     let start = app.stack.engine.now_ms();
     let id = a_life(&app, "default").await;
     let told = events(&app, "").await;
-    let at = |ms: i64| json!(ojs_core::job::format_ms(start + ms));
+    let at = |ms: i64| json!(ojs_model::time::format_ms(start + ms));
     let data = |more: Value| {
         let mut data = json!({"job_id": id, "job_type": "test.job", "queue": "default"});
         data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

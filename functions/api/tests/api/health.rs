@@ -6,8 +6,8 @@ use crate::support;
 use ojs_api::auth::ApiKeys;
 use ojs_core::Settings;
 use ojs_emulators::SqsFaults;
+use ojs_fault_injection::{Fault, Plan, Service, Then};
 use ojs_testkit::TestStack;
-use ojs_wire::{Fault, Plan, Service, Then};
 use serde_json::json;
 use support::*;
 

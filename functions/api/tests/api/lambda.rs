@@ -10,7 +10,7 @@ use lambda_http::{Adapter, Service};
 use ojs_api::auth::Keyring;
 use ojs_api::{Api, router};
 use ojs_core::engine::MAX_ANSWER_BYTES;
-use ojs_core::json::escaped_bytes;
+use ojs_model::json::escaped_bytes;
 use ojs_testkit::{TestStack, fields};
 use serde_json::{Value, json};
 

@@ -197,7 +197,7 @@ fn harmed_requests_are_answered() {
     let result = runner(64).run(&harms, |harms| {
         runtime.block_on(async {
             let (mut id, mut token) = held.borrow().clone();
-            let known = stack.engine.get(&ojs_core::JobId::parse(&id).unwrap()).await;
+            let known = stack.engine.get(&ojs_model::JobId::parse(&id).unwrap()).await;
             if known.is_ok_and(|job| job.lease.is_none()) || id == NOBODY {
                 stack.enqueue(json!({"retry": {"max_attempts": 1_000}})).await;
                 let job = stack.fetch("w", 100).await.pop().unwrap();

@@ -4,7 +4,7 @@
 use crate::support;
 
 use ojs_api::auth::ApiKeys;
-use ojs_wire::{Fault, Plan, Then};
+use ojs_fault_injection::{Fault, Plan, Then};
 use serde_json::{Value, json};
 use support::*;
 

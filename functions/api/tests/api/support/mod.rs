@@ -6,7 +6,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use ojs_api::auth::Keyring;
 use ojs_api::config::MAX_BODY_BYTES;
-use ojs_core::job::format_ms;
+use ojs_model::time::format_ms;
 use ojs_testkit::{Answer, Http, TestStack};
 use serde_json::{Value, json};
 use tower::ServiceExt;

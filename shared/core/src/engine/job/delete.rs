@@ -1,0 +1,73 @@
+use std::borrow::Cow;
+
+use super::refuse;
+use crate::engine::{Engine, MAX_RACES};
+use crate::store::{Deleted, Updated};
+use ojs_model::error::{Error, Result};
+use ojs_model::ids::JobId;
+use ojs_model::job::{Job, Refusal, settle};
+
+impl Engine {
+    /// Deletes a job that has ended, for good (bulk operations section 8): one conditional delete; for a unique job a read
+    /// of its lock, then one transaction that takes both.
+    ///
+    /// What only the clock has ended is first written down as ended, so that all that follows from its end happens.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when the job has not ended; the AWS error, after which it may be gone.
+    pub async fn delete_job(&self, id: &JobId) -> Result<()> {
+        self.delete_with_lock(id).await?;
+        tracing::info!(job_id = %id, "job deleted");
+        Ok(())
+    }
+
+    async fn delete_with_lock(&self, id: &JobId) -> Result<()> {
+        let now = self.now_ms();
+        let mut stored = match self.store.delete_ended(id).await? {
+            Deleted::Done => return Ok(()),
+            Deleted::Missing => return Err(refuse::missing(id)),
+            Deleted::Refused(job) => *job,
+        };
+        for _ in 0..MAX_RACES {
+            let current = settle(&stored, now);
+            if !current.state.is_terminal() {
+                let refusal = Refusal::State(current.state);
+                return Err(refuse::conflict(&stored, &refusal, "delete", "terminal", now));
+            }
+            if let Cow::Owned(ended) = current {
+                match self.replace(&stored, &ended).await? {
+                    Updated::Done(job) => {
+                        let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+                        self.ended(&job, receipt).await;
+                        stored = *job;
+                    }
+                    Updated::Refused(newer) => {
+                        stored = *newer;
+                        continue;
+                    }
+                    Updated::Missing => return Err(refuse::missing(id)),
+                    Updated::TooLarge => return Err(Error::internal("an end does not fit its job")),
+                }
+            }
+            // Without its job nobody could move the workflow on.
+            self.advance_workflow(&stored).await?;
+            if self.delete_as_read(&stored).await? {
+                return Ok(());
+            }
+            stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
+        }
+        Err(refuse::raced(id))
+    }
+
+    /// Deletes a job if it is as it was read, and with it the lock that it holds. `false` when it has changed.
+    async fn delete_as_read(&self, stored: &Job) -> Result<bool> {
+        let lock = match &stored.unique_key {
+            Some(key) => self.store.get_lock(key).await?.filter(|lock| lock.job == stored.id),
+            None => None,
+        };
+        match lock {
+            Some(lock) => self.store.unlock_new_job(stored, &lock, self.ids.nonce()).await,
+            None => self.store.undo_put(stored).await,
+        }
+    }
+}

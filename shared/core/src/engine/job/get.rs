@@ -1,0 +1,23 @@
+use super::refuse;
+use crate::engine::Engine;
+use ojs_model::batch::Visibility;
+use ojs_model::error::Result;
+use ojs_model::ids::JobId;
+use ojs_model::job::{Job, settle};
+
+impl Engine {
+    /// A job as of now (OJS core section 7.5): one strongly consistent read, and another one while a job of a batch waits. The
+    /// message of a job that has waited for long is sent again.
+    ///
+    /// # Errors
+    /// `not_found`; the AWS error.
+    pub async fn get(&self, id: &JobId) -> Result<Job> {
+        let stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
+        if self.visibility(&stored).await? != Visibility::There {
+            return Err(refuse::missing(id));
+        }
+        let now = self.now_ms();
+        self.resend_if_long(&stored, now).await;
+        Ok(settle(&stored, now).into_owned())
+    }
+}

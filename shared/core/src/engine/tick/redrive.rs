@@ -1,0 +1,155 @@
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Tick, TickBudget};
+use crate::engine::Engine;
+use crate::engine::job::effects::MAX_DELAY_MS;
+use crate::store::Updated;
+use crate::transport::{Line, MAX_RECEIVE, Received};
+use ojs_model::error::Result;
+use ojs_model::ids::JobId;
+use ojs_model::job::{Job, State, settle};
+use ojs_model::message::JobRef;
+
+/// What the progress note is called.
+const PROGRESS: &str = "dead-letters";
+/// Queues that one tick looks at. The others are looked at by the next ticks.
+const QUEUES_PER_TICK: i32 = 4;
+/// How long a receive hides a message, s.
+const HIDDEN_S: i64 = 60;
+
+/// What a tick did with the native dead-letter queues.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Live jobs whose message was sent again.
+    pub resent: usize,
+    /// Messages that meant nothing any more.
+    pub dropped: usize,
+}
+
+/// What is to be done with a message.
+enum Fate {
+    Resend(JobRef, i64),
+    /// Why.
+    Drop(&'static str),
+}
+
+impl Engine {
+    /// Empties the native dead-letter queues of some queues, in turn: the message of a live job is sent again, any other is
+    /// logged, counted and dropped. Ten messages a call; a message is deleted only once its job has a new one (I1).
+    ///
+    /// # Errors
+    /// The AWS error; what was done stays done, and the next tick goes on.
+    pub async fn drain_dead_letters(&self, budget: TickBudget) -> Result<Drained> {
+        let tick = Tick::new(self, budget);
+        let after = self.store.progress(PROGRESS).await?;
+        let (queues, more) = self.store.list_queues(after.as_deref(), QUEUES_PER_TICK).await?;
+        let next = queues.last().filter(|_| more).map(|queue| queue.name.clone());
+        let (mut total, mut failure) = (Drained::default(), None);
+        for queue in &queues {
+            // A queue that fails does not keep the others' (I7).
+            match self.drain_queue(&queue.name, &tick, &mut total).await {
+                Ok(()) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if next != after {
+            self.store.note_progress(PROGRESS, next.as_deref()).await?;
+        }
+        failure.map_or(Ok(total), Err)
+    }
+
+    async fn drain_queue(&self, queue: &str, tick: &Tick<'_>, total: &mut Drained) -> Result<()> {
+        let line = Line::dead_letters(queue);
+        for round in 0.. {
+            if round > 0 && !tick.has_time() {
+                return Ok(());
+            }
+            let messages = self.transport.receive(&line, MAX_RECEIVE, HIDDEN_S, std::time::Duration::ZERO).await?;
+            if messages.is_empty() {
+                return Ok(());
+            }
+            self.drain_messages(&line, &messages, total).await?;
+        }
+        Ok(())
+    }
+
+    async fn drain_messages(&self, line: &Line, messages: &[Received], total: &mut Drained) -> Result<()> {
+        // A job may be named twice, which BatchGetItem refuses.
+        let ids: BTreeSet<JobId> =
+            messages.iter().filter_map(|message| message.job.as_ref()).map(|job| job.id.clone()).collect();
+        let ids: Vec<JobId> = ids.into_iter().collect();
+        let jobs: HashMap<JobId, Job> =
+            self.store.get_jobs(&ids).await?.into_iter().map(|job| (job.id.clone(), job)).collect();
+        let (mut resend, mut settled, mut done) = (Vec::new(), Vec::new(), Drained::default());
+        for message in messages {
+            let job = message.job.as_ref().and_then(|job| jobs.get(&job.id));
+            match self.fate(message, job).await? {
+                Fate::Resend(job, delay_s) => resend.push((message, (job, delay_s))),
+                Fate::Drop(reason) => {
+                    let job_id = message.job.as_ref().map_or("", |job| job.id.as_str());
+                    tracing::warn!(
+                        queue = line.queue,
+                        job_id,
+                        reason,
+                        receives = message.receives,
+                        "message of the native dead-letter queue dropped"
+                    );
+                    done.dropped += 1;
+                    settled.push((line, message.receipt.as_str()));
+                }
+            }
+        }
+        let (resent, refs): (Vec<_>, Vec<_>) = resend.into_iter().unzip();
+        let mut failure = None;
+        for (message, sent) in resent.into_iter().zip(self.send_all(&refs).await) {
+            match sent {
+                Ok(()) => {
+                    let job_id = message.job.as_ref().map_or("", |job| job.id.as_str());
+                    tracing::warn!(
+                        queue = line.queue,
+                        job_id,
+                        "live job found in the native dead-letter queue; sent again"
+                    );
+                    done.resent += 1;
+                    settled.push((line, message.receipt.as_str()));
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        self.transport.delete_all(&settled).await?;
+        self.store.count_drained(&line.queue, done.resent, done.dropped, self.ids.nonce()).await?;
+        total.resent += done.resent;
+        total.dropped += done.dropped;
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn fate(&self, message: &Received, job: Option<&Job>) -> Result<Fate> {
+        if message.job.is_none() {
+            return Ok(Fate::Drop("not a message of ours"));
+        }
+        // An occurrence of a cron job that has not fired is seen by the cron tick, which sends a message of its own.
+        let Some(stored) = job else { return Ok(Fate::Drop("its job does not exist")) };
+        let now = self.now_ms();
+        let job = settle(stored, now);
+        if job.state.is_terminal() {
+            // What the clock has ended is written down, as by a fetch; if somebody else was faster, so much the better.
+            if !stored.state.is_terminal()
+                && let Updated::Done(ended) = self.replace(stored, &job).await?
+            {
+                self.ended(&ended, None).await;
+            }
+            // With the message goes who would see to what its end has left undone.
+            self.advance_workflow(&job).await?;
+            self.release(&job).await?;
+            return Ok(Fate::Drop("its job has ended"));
+        }
+        if job.queue != message.line.queue {
+            return Ok(Fate::Drop("its job is in another queue"));
+        }
+        if stored.in_due_index || job.state == State::Pending {
+            return Ok(Fate::Drop("its job needs no message now"));
+        }
+        let wait_ms = job.wakes_at_ms().map_or(0, |at| at - now).clamp(0, MAX_DELAY_MS);
+        Ok(Fate::Resend(JobRef::to(stored), wait_ms / 1_000))
+    }
+}

@@ -1,0 +1,52 @@
+use crate::store::dynamo::attributes::{get_n, take_s};
+use crate::store::job::due::Place;
+use crate::store::{Store, keys};
+use ojs_model::cron::job_id;
+use ojs_model::error::Result;
+use ojs_model::message::{CronTime, JobRef};
+
+/// A cron job in the due index: all that is needed to send a message ahead for its next occurrence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronDueEntry {
+    /// Its name.
+    pub name: String,
+    /// The message of its next occurrence.
+    pub message: JobRef,
+    /// Its next occurrence, ms since the Unix epoch.
+    pub next_run_at: i64,
+    /// Whether a message has been sent ahead for it.
+    pub woken: bool,
+}
+
+impl Store {
+    /// The first `limit` cron jobs of one shard after `after` whose next occurrence is at `until_ms` or before; and where the
+    /// next page starts, if there may be one.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn crons_due_before(
+        &self,
+        shard: u32,
+        until_ms: i64,
+        after: Option<Place>,
+        limit: i32,
+    ) -> Result<(Vec<CronDueEntry>, Option<Place>)> {
+        let (items, next) = self.due_page(keys::cron_pk(shard), until_ms, after, limit).await?;
+        let entries = items.into_iter().filter_map(|mut item| {
+            let next_run_at = get_n(&item, "dus")?;
+            let name = take_s(&mut item, "sk")?;
+            let message = JobRef {
+                id: job_id(&name, next_run_at),
+                job_type: take_s(&mut item, "ty")?,
+                queue: take_s(&mut item, "q")?,
+                priority: get_n(&item, "p").unwrap_or(0),
+                group: take_s(&mut item, "gr"),
+                due_at: None,
+                limit: None,
+                wakes: Some(CronTime { name: name.clone(), at_ms: next_run_at }),
+            };
+            Some(CronDueEntry { woken: get_n(&item, "wk") == Some(next_run_at), name, message, next_run_at })
+        });
+        Ok((entries.collect(), next))
+    }
+}

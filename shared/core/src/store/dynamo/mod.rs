@@ -1,0 +1,9 @@
+//! Calls of DynamoDB that know nothing of jobs.
+
+pub(super) mod attributes;
+pub(super) mod batch_get;
+pub(super) mod batch_write;
+pub(super) mod get_item;
+pub(super) mod transact;
+pub(super) mod unconditional;
+pub(super) mod update;

@@ -1,0 +1,4 @@
+//! The item of a rate limit.
+
+pub(super) mod item;
+pub(super) mod list;

@@ -1,0 +1,44 @@
+use super::dynamo::attributes::{s, take_s};
+use super::{Store, keys};
+use crate::aws::{Service, service_error};
+use futures::FutureExt;
+use ojs_model::error::Result;
+
+impl Store {
+    /// Where something that each tick does a little of has got to; `None` at its beginning.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn progress(&self, what: &str) -> Result<Option<String>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::progress(what)))
+            .send()
+            .boxed()
+            .await
+            .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
+        Ok(answer.item.and_then(|mut item| take_s(&mut item, "at")))
+    }
+
+    /// Notes where it has got to. Ticks that race overwrite each other's note, which costs a repetition at most.
+    ///
+    /// # Errors
+    /// The AWS error; the note may have been made.
+    pub async fn note_progress(&self, what: &str, at: Option<&str>) -> Result<()> {
+        let mut item = keys::progress(what);
+        if let Some(at) = at {
+            item.insert("at".to_owned(), s(at));
+        }
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .boxed()
+            .await
+            .map(|_| ())
+            .map_err(|e| service_error(Service::DynamoDb, "PutItem", &e))
+    }
+}

@@ -1,0 +1,5 @@
+mod fifo;
+mod listing;
+mod pause;
+mod priority;
+mod stats;

@@ -1,0 +1,6 @@
+mod audit;
+mod due;
+mod outage;
+mod redrive;
+mod standing;
+mod time;

@@ -1,0 +1,6 @@
+mod calls;
+mod deadline;
+mod fencing;
+mod messages;
+mod races;
+mod repeats;

@@ -1,3 +1,0 @@
-//! What the crash suites share.
-
-pub(crate) mod harness;
