@@ -6,7 +6,7 @@ use ojs_core::Settings;
 use ojs_core::settings::{SettingsError, parse_flag};
 
 use crate::auth::ApiKeys;
-use crate::cors::Origins;
+use crate::layers::cors::Origins;
 
 /// Largest request body by default, bytes. Lambda takes 6,291,456 bytes of an event, in which the body is base64 (4 bytes for 3) or
 /// a string of JSON; the rest is for headers and context. What is larger, API Gateway refuses itself, without our error.

@@ -1,37 +1,22 @@
 //! The OJS HTTP API: one axum router for Lambda, a plain server, the local stack and the tests.
 //!
-//! One file per resource. What holds for every request (request id, version, authentication, content type, size) is in
-//! [`layers`]; how errors look is in [`problem`].
+//! A request passes the layers (what holds for every request: request id, version, authentication, content type) and
+//! reaches a handler in `resources` or `workers`, one file a resource. Errors get their body in [`problem`].
 
-mod ack;
 pub mod auth;
-mod batch;
-mod body;
-mod bulk;
 pub mod config;
-pub mod cors;
-mod cron;
-mod dead_letter;
-mod events;
-mod fetch;
-mod health;
-mod heartbeat;
-mod jobs;
+mod extract;
 mod layers;
-mod limits;
-mod manifest;
-mod metrics;
-mod nack;
-mod page;
-mod path;
 pub mod problem;
-mod query;
-mod queues;
 mod reply;
+mod resources;
 mod router;
 mod serving;
-mod workflows;
+mod state;
+mod workers;
 
 pub use config::Config;
-pub use router::{Api, router};
+pub use layers::cors;
+pub use router::router;
 pub use serving::{Running, serve};
+pub use state::Api;

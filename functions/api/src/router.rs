@@ -1,34 +1,12 @@
-use std::sync::Arc;
-use std::time::Instant;
-
 use axum::Router;
 use axum::routing::{delete, get, post};
-use ojs_core::Engine;
-use ojs_telemetry::Telemetry;
 
-use crate::auth::Keyring;
-use crate::serving::Running;
-use crate::{
-    ack, batch, bulk, cron, dead_letter, events, fetch, health, heartbeat, jobs, layers, limits, manifest, metrics,
-    nack, queues, workflows,
+use crate::layers;
+use crate::resources::{
+    batch, bulk, cron, dead_letter, events, health, jobs, limits, manifest, metrics, queues, workflows,
 };
-
-/// What every handler can reach.
-#[derive(Debug, Clone)]
-pub struct Api {
-    /// The engine.
-    pub engine: Arc<Engine>,
-    /// Who may call.
-    pub keys: Arc<Keyring>,
-    /// Largest request body, bytes.
-    pub max_body_bytes: usize,
-    /// Where its numbers and traces go.
-    pub telemetry: Telemetry,
-    /// When the process started to serve.
-    pub started: Instant,
-    /// The requests that may write and are at work.
-    pub running: Running,
-}
+use crate::state::Api;
+use crate::workers::{ack, fetch, heartbeat, nack};
 
 /// All routes, behind what holds for every request. `more` is served beside them, under the same rules.
 pub fn router(api: Api, more: Router<Api>) -> Router {

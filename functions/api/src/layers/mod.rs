@@ -1,6 +1,8 @@
 //! What holds for every request, from the outside in: request id, log line, panic guard, authentication, version,
 //! content type, unknown routes and methods. Errors get their body here.
 
+pub mod cors;
+
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -18,11 +20,11 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::auth::Operation;
-use crate::metrics::PROMETHEUS;
 use crate::problem::Problem;
 use crate::reply::{JSON, MEDIA_TYPE};
-use crate::router::Api;
+use crate::resources::metrics::PROMETHEUS;
 use crate::serving::AtWork;
+use crate::state::Api;
 
 /// The protocol version this server speaks (HTTP binding section 3.2).
 const OJS_VERSION: &str = "1.0";

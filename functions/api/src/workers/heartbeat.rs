@@ -11,11 +11,11 @@ use ojs_model::time::format_ms;
 use ojs_model::{Error, JobId};
 use serde_json::{Value, json};
 
-use crate::body::JsonBody;
-use crate::fetch::{visibility, worker_id};
+use super::fetch::{visibility, worker_id};
+use crate::extract::JsonBody;
 use crate::problem::Problem;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 pub(crate) async fn beat(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
     let beat = api.engine.heartbeat(parse(request)?).await?;

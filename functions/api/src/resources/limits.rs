@@ -8,13 +8,10 @@ use ojs_model::limit::{LimitKey, LimitState, Limits, Override};
 use ojs_model::time::parse_when;
 use serde_json::json;
 
-use crate::body::JsonBody;
-use crate::page;
-use crate::path::PathId;
+use crate::extract::{JsonBody, Params, PathId, page};
 use crate::problem::Problem;
-use crate::query::Params;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 const KIND: &str = "rate-limits";
 

@@ -9,7 +9,7 @@ use ojs_model::Error;
 use serde_json::{Value, json};
 
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 pub(crate) async fn show(State(api): State<Api>) -> Response {
     let health = api.engine.health().await;

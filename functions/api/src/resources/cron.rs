@@ -10,13 +10,10 @@ use ojs_model::cron::{Cron, Shown, is_cron_name};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::body::JsonBody;
-use crate::page;
-use crate::path::PathId;
+use crate::extract::{JsonBody, Params, PathId, page};
 use crate::problem::Problem;
-use crate::query::Params;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 const KIND: &str = "cron";
 /// Largest `offset`: each cron job passed over is read.

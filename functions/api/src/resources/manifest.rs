@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 /// The highest level whose suites pass in full but for L1-RTR-014, which asserts what its own steps never send.
 const CONFORMANCE_LEVEL: u8 = 4;

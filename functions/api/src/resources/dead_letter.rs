@@ -10,14 +10,11 @@ use ojs_model::{Error, JobId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::body::OptionalJsonBody;
-use crate::jobs::{job_reply, path_id};
-use crate::page;
-use crate::path::PathId;
+use super::jobs::{job_reply, path_id};
+use crate::extract::{OptionalJsonBody, Params, PathId, page};
 use crate::problem::Problem;
-use crate::query::Params;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 const KIND: &str = "dead-letter";
 /// Largest `offset`: each entry passed over is read from the index.

@@ -9,11 +9,12 @@ use ojs_model::time::format_ms;
 use ojs_model::{Error, JobId};
 use serde_json::json;
 
-use crate::body::JsonBody;
-use crate::fetch::worker_id;
+use super::fetch::worker_id;
+use crate::extract::JsonBody;
 use crate::problem::Problem;
-use crate::router::Api;
-use crate::{jobs, reply};
+use crate::reply;
+use crate::resources::jobs;
+use crate::state::Api;
 
 pub(crate) async fn ack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
     let id = job_id(&mut request)?;

@@ -10,10 +10,10 @@ use ojs_model::time::format_ms;
 use ojs_model::{Error, JobId};
 use serde_json::{Value, json};
 
+use crate::extract::Params;
 use crate::problem::Problem;
-use crate::query::Params;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;

@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn api_gateway_is_told_the_same() {
-        let template = include_str!("../../../template.yaml");
-        let terraform = include_str!("../../../terraform/api.tf");
+        let template = include_str!("../../../../template.yaml");
+        let terraform = include_str!("../../../../terraform/api.tf");
         for (name, variable, list) in [
             ("AllowMethods", "allow_methods", METHODS),
             ("AllowHeaders", "allow_headers", REQUEST_HEADERS),

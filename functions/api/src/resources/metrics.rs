@@ -15,7 +15,7 @@ use ojs_model::Error;
 use ojs_model::queue::QueueStats;
 
 use crate::problem::Problem;
-use crate::router::Api;
+use crate::state::Api;
 
 /// The text format's media type.
 pub(crate) const PROMETHEUS: &str = "text/plain; version=0.0.4";

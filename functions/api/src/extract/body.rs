@@ -7,7 +7,7 @@ use ojs_model::json::Fields;
 use ojs_model::{Error, ErrorCode};
 
 use crate::problem::Problem;
-use crate::router::Api;
+use crate::state::Api;
 
 /// The members of a request body that must be a JSON object.
 pub(crate) struct JsonBody(pub(crate) Fields);

@@ -9,11 +9,11 @@ use ojs_model::job::{Job, Shown};
 use ojs_model::{Error, JobId};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{JsonBody, OptionalJsonBody};
-use crate::path::PathId;
+use super::bulk;
+use crate::extract::{JsonBody, OptionalJsonBody, PathId};
 use crate::problem::Problem;
-use crate::router::Api;
-use crate::{bulk, reply};
+use crate::reply;
+use crate::state::Api;
 
 /// `{"job": {...}}`
 #[derive(Serialize)]

@@ -8,10 +8,10 @@ use ojs_model::job::{MAX_VISIBILITY_MS, Shown, queue_name};
 use ojs_model::json::Fields;
 use serde::Serialize;
 
-use crate::body::JsonBody;
+use crate::extract::JsonBody;
 use crate::problem::Problem;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 /// Longest worker id, bytes.
 const MAX_WORKER_ID: usize = 255;

@@ -8,11 +8,11 @@ use ojs_core::engine::{BulkAnswer, MAX_ANSWER_BYTES};
 use ojs_model::Error;
 use ojs_model::bulk::{IdempotencyKey, Operation, Outcome};
 
-use crate::batch::BATCH_SIZE;
-use crate::body::JsonBody;
+use super::batch::BATCH_SIZE;
+use crate::extract::JsonBody;
 use crate::problem::Problem;
 use crate::reply::MEDIA_TYPE;
-use crate::router::Api;
+use crate::state::Api;
 
 /// Names a request, so that it can be sent again (section 10).
 const KEY: &str = "Idempotency-Key";

@@ -7,13 +7,10 @@ use ojs_model::queue::{QueueConfig, QueueState};
 use ojs_model::time::format_ms;
 use serde_json::{Value, json};
 
-use crate::body::{JsonBody, OptionalJsonBody};
-use crate::page;
-use crate::path::PathId;
+use crate::extract::{JsonBody, OptionalJsonBody, Params, PathId, page};
 use crate::problem::Problem;
-use crate::query::Params;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 const KIND: &str = "queues";
 

@@ -6,10 +6,10 @@ use axum::response::Response;
 use ojs_core::engine::{BulkAnswer, Enqueued, MAX_ANSWER_BYTES};
 use ojs_model::bulk::{Operation, made_answer};
 
-use crate::body::JsonBody;
-use crate::bulk;
+use super::bulk;
+use crate::extract::JsonBody;
 use crate::problem::Problem;
-use crate::router::Api;
+use crate::state::Api;
 
 /// How many jobs the request had (bulk operations section 11.3).
 pub(crate) const BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-batch-size");

@@ -7,11 +7,11 @@ use ojs_model::job::{Failure, State as JobState};
 use ojs_model::time::format_ms;
 use serde_json::json;
 
-use crate::ack::{holder, job_id};
-use crate::body::JsonBody;
+use super::ack::{holder, job_id};
+use crate::extract::JsonBody;
 use crate::problem::Problem;
 use crate::reply;
-use crate::router::Api;
+use crate::state::Api;
 
 pub(crate) async fn nack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
     let id = job_id(&mut request)?;

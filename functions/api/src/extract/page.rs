@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::query::Params;
+use super::Params;
 
 /// Entries of a page unless the client says.
 const DEFAULT_LIMIT: usize = 50;

@@ -9,14 +9,12 @@ use ojs_model::{Error, JobId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::body::JsonBody;
-use crate::jobs::path_id;
-use crate::page;
-use crate::path::PathId;
+use super::bulk;
+use super::jobs::path_id;
+use crate::extract::{JsonBody, Params, PathId, page};
 use crate::problem::Problem;
-use crate::query::Params;
-use crate::router::Api;
-use crate::{bulk, reply};
+use crate::reply;
+use crate::state::Api;
 
 const KIND: &str = "workflows";
 
