@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use ojs_model::{Error, JobId};
 
 /// The `{id}` as text; one that is not UTF-8 reads as an id that nothing has, not as an error of its own shape.
 pub(crate) struct PathId(pub(crate) String);
@@ -15,4 +16,9 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         let id = Path::<String>::from_request_parts(parts, state).await;
         Ok(Self(id.map_or_else(|_| char::REPLACEMENT_CHARACTER.to_string(), |Path(id)| id)))
     }
+}
+
+/// The job id that `text` is. What cannot be an id names no `resource`: 404.
+pub(crate) fn job_id(resource: &str, text: &str) -> Result<JobId, Error> {
+    JobId::parse(text).ok_or_else(|| Error::not_found(resource, &text.chars().take(64).collect::<String>()))
 }

@@ -21,8 +21,7 @@ use tracing::field::Empty;
 
 use crate::auth::Operation;
 use crate::problem::Problem;
-use crate::reply::{JSON, MEDIA_TYPE};
-use crate::resources::metrics::PROMETHEUS;
+use crate::reply::{JSON, MEDIA_TYPE, PROMETHEUS};
 use crate::serving::AtWork;
 use crate::state::Api;
 

@@ -1,25 +1,22 @@
 //! `/ojs/v1/jobs/batch` (HTTP binding section 9.5, JSON format section 10).
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use ojs_core::engine::{BulkAnswer, Enqueued, MAX_ANSWER_BYTES};
 use ojs_model::bulk::{Operation, made_answer};
 
-use super::bulk;
-use crate::extract::JsonBody;
+use crate::extract::{JsonBody, idempotency_key};
 use crate::problem::Problem;
+use crate::reply;
 use crate::state::Api;
-
-/// How many jobs the request had (bulk operations section 11.3).
-pub(crate) const BATCH_SIZE: HeaderName = HeaderName::from_static("x-ojs-batch-size");
 
 pub(crate) async fn create(
     State(api): State<Api>,
     headers: HeaderMap,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
-    let BulkAnswer { answer, replayed } = match bulk::key(&headers)? {
+    let BulkAnswer { answer, replayed } = match idempotency_key(&headers)? {
         Some(key) => api.engine.enqueue_batch_keyed(request, &key).await?,
         None => {
             let made = api.engine.enqueue_batch(request).await?;
@@ -29,7 +26,8 @@ pub(crate) async fn create(
             BulkAnswer { answer, replayed: false }
         }
     };
-    let mut response = bulk::kept(StatusCode::CREATED, answer.body, replayed);
-    response.headers_mut().insert(BATCH_SIZE, HeaderValue::from(answer.count));
+    let mut response = reply::text(StatusCode::CREATED, answer.body);
+    reply::mark_replayed(&mut response, replayed);
+    response.headers_mut().insert(reply::BATCH_SIZE, HeaderValue::from(answer.count));
     Ok(response)
 }

@@ -2,7 +2,7 @@
 //! specification's (`cron_job`, `cron_jobs`).
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use ojs_core::engine::CronQuery;
 use ojs_model::Error;
@@ -56,10 +56,8 @@ pub(crate) async fn register(State(api): State<Api>, JsonBody(request): JsonBody
     let registered = api.engine.register_cron(request).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = cron_reply(status, &registered.cron);
-    if registered.created
-        && let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/cron/{}", registered.cron.name()))
-    {
-        response.headers_mut().insert(header::LOCATION, location);
+    if registered.created {
+        reply::set_location(&mut response, &format!("/ojs/v1/cron/{}", registered.cron.name()));
     }
     Ok(response)
 }

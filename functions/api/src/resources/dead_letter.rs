@@ -1,7 +1,6 @@
 //! `/ojs/v1/dead-letter` (HTTP binding section 12, dead letter section 10).
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use ojs_core::engine::{DeadLetterQuery, Override};
 use ojs_core::store::DeadLetterPosition;
@@ -10,8 +9,7 @@ use ojs_model::{Error, JobId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::jobs::{job_reply, path_id};
-use crate::extract::{OptionalJsonBody, Params, PathId, page};
+use crate::extract::{OptionalJsonBody, Params, PathId, job_id, page};
 use crate::problem::Problem;
 use crate::reply;
 use crate::state::Api;
@@ -51,12 +49,12 @@ pub(crate) async fn retry(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let change = Override::parse(body)?;
-    let job = api.engine.retry_dead_letter(&path_id("dead letter", &id)?, &change).await?;
-    Ok(job_reply(StatusCode::OK, &job))
+    let job = api.engine.retry_dead_letter(&job_id("dead letter", &id)?, &change).await?;
+    Ok(reply::job(&job))
 }
 
 pub(crate) async fn delete(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
-    let id = path_id("dead letter", &id)?;
+    let id = job_id("dead letter", &id)?;
     api.engine.delete_dead_letter(&id).await?;
     Ok(reply::ok(&json!({"deleted": true, "job_id": id.as_str()})))
 }

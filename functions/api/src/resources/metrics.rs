@@ -15,10 +15,9 @@ use ojs_model::Error;
 use ojs_model::queue::QueueStats;
 
 use crate::problem::Problem;
+use crate::reply::PROMETHEUS;
 use crate::state::Api;
 
-/// The text format's media type.
-pub(crate) const PROMETHEUS: &str = "text/plain; version=0.0.4";
 /// Depths are asked of AWS so often at most: as queue stats are, so one call per queue and one per priority in use, unless
 /// `OJS_STATS_MAX_JOBS` has them count.
 const DEPTH_EVERY: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! `/ojs/v1/workflows` (HTTP binding section 14).
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ojs_model::time::format_ms;
 use ojs_model::workflow::Shown;
@@ -9,9 +9,7 @@ use ojs_model::{Error, JobId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::bulk;
-use super::jobs::path_id;
-use crate::extract::{JsonBody, Params, PathId, page};
+use crate::extract::{JsonBody, Params, PathId, idempotency_key, job_id, page};
 use crate::problem::Problem;
 use crate::reply;
 use crate::state::Api;
@@ -29,27 +27,23 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody(request): JsonBody,
 ) -> Result<Response, Problem> {
-    let (shown, replayed) = match bulk::key(&headers)? {
+    let (shown, replayed) = match idempotency_key(&headers)? {
         Some(key) => api.engine.create_workflow_keyed(request, &key).await?,
         None => (api.engine.create_workflow(request).await?, false),
     };
     let mut response = reply::json(StatusCode::CREATED, &WorkflowReply { workflow: &shown });
-    if replayed {
-        response.headers_mut().insert(bulk::REPLAYED, HeaderValue::from_static("true"));
-    }
-    if let Ok(location) = HeaderValue::from_str(&format!("/ojs/v1/workflows/{}", shown.workflow.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+    reply::mark_replayed(&mut response, replayed);
+    reply::set_location(&mut response, &format!("/ojs/v1/workflows/{}", shown.workflow.id));
     Ok(response)
 }
 
 pub(crate) async fn show(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
-    let shown = api.engine.get_workflow(&path_id("workflow", &id)?).await?;
+    let shown = api.engine.get_workflow(&job_id("workflow", &id)?).await?;
     Ok(reply::ok(&WorkflowReply { workflow: &shown }))
 }
 
 pub(crate) async fn cancel(State(api): State<Api>, PathId(id): PathId) -> Result<Response, Problem> {
-    let shown = api.engine.cancel_workflow(&path_id("workflow", &id)?).await?;
+    let shown = api.engine.cancel_workflow(&job_id("workflow", &id)?).await?;
     Ok(reply::ok(&WorkflowReply { workflow: &shown }))
 }
 

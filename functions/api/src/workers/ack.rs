@@ -10,10 +10,9 @@ use ojs_model::{Error, JobId};
 use serde_json::json;
 
 use super::fetch::worker_id;
-use crate::extract::JsonBody;
+use crate::extract::{self, JsonBody};
 use crate::problem::Problem;
 use crate::reply;
-use crate::resources::jobs;
 use crate::state::Api;
 
 pub(crate) async fn ack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
@@ -37,7 +36,7 @@ pub(crate) async fn ack(State(api): State<Api>, JsonBody(mut request): JsonBody)
 /// The required `job_id`.
 pub(crate) fn job_id(fields: &mut Fields) -> Result<JobId, Error> {
     let text = fields.take_string("job_id")?.ok_or_else(|| Error::field("job_id", "is required"))?;
-    jobs::path_id("job", &text)
+    extract::job_id("job", &text)
 }
 
 /// Who says so: `worker_id` and `lease_token`, both optional.
