@@ -17,6 +17,6 @@ mod workers;
 
 pub use config::Config;
 pub use layers::cors;
-pub use router::router;
+pub use router::{Route, router, routes};
 pub use serving::{Running, serve};
 pub use state::Api;

@@ -31,15 +31,15 @@ impl Principal {
     /// # Errors
     /// `permission_denied`, with what would be needed.
     pub fn check(&self, operation: Operation) -> Result<(), Error> {
-        if self.roles.iter().any(|role| role.may(operation)) {
+        if self.roles.iter().any(|role| operation.roles().contains(role)) {
             return Ok(());
         }
-        let names = |roles: &mut dyn Iterator<Item = Role>| roles.map(Role::as_str).collect::<Vec<_>>();
+        let names = |roles: &[Role]| roles.iter().copied().map(Role::as_str).collect::<Vec<_>>();
         let message = format!("The key '{}' may not {} here.", self.name, operation.as_str());
         Err(Error::new(ErrorCode::PermissionDenied, message)
             .with("operation", operation.as_str())
-            .with("roles", names(&mut self.roles.iter().copied()))
-            .with("required_roles", names(&mut Role::ALL.into_iter().filter(|role| role.may(operation)))))
+            .with("roles", names(&self.roles))
+            .with("required_roles", names(operation.roles())))
     }
 }
 

@@ -1,6 +1,4 @@
-//! What a role may do, and what a route does.
-
-use axum::http::Method;
+//! Roles, and what each may do. What a route does stands in the router's table.
 
 /// What a request does, as far as rights go (OJS security section 7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,19 +31,17 @@ impl Operation {
         }
     }
 
-    /// What a request to `route`, the router's pattern, does. A new route is admin's until it is named here.
+    /// The roles that allow it (the matrix of OJS security section 7.5).
     #[must_use]
-    pub fn of(method: &Method, route: Option<&str>) -> Self {
-        let Some(route) = route else { return Self::Any };
-        let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        match (reads, route) {
-            (_, "/ojs/manifest" | "/ojs/v1/health") => Self::Any,
-            (true, _) => Self::Inspect,
-            (false, "/ojs/v1/jobs" | "/ojs/v1/jobs/batch" | "/ojs/v1/jobs/bulk" | "/ojs/v1/workflows") => Self::Enqueue,
-            (false, "/ojs/v1/jobs/{id}/activate") => Self::Enqueue,
-            (false, route) if route.starts_with("/ojs/v1/workers/") => Self::Dequeue,
-            (false, "/ojs/v1/jobs/{id}" | "/ojs/v1/workflows/{id}") => Self::Cancel,
-            (false, _) => Self::Admin,
+    pub fn roles(self) -> &'static [Role] {
+        use Role::{Admin, Operator, Producer, Reader, Worker};
+        match self {
+            Self::Enqueue => &[Producer, Operator, Admin],
+            Self::Dequeue => &[Worker, Admin],
+            Self::Cancel => &[Operator, Admin],
+            Self::Inspect => &[Reader, Operator, Admin],
+            Self::Admin => &[Admin],
+            Self::Any => &Role::ALL,
         }
     }
 }
@@ -86,19 +82,6 @@ impl Role {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
-
-    /// Whether it may do this (the matrix of section 7.5).
-    #[must_use]
-    pub fn may(self, operation: Operation) -> bool {
-        match operation {
-            Operation::Any => true,
-            Operation::Enqueue => matches!(self, Self::Producer | Self::Operator | Self::Admin),
-            Operation::Dequeue => matches!(self, Self::Worker | Self::Admin),
-            Operation::Cancel => matches!(self, Self::Operator | Self::Admin),
-            Operation::Inspect => matches!(self, Self::Reader | Self::Operator | Self::Admin),
-            Operation::Admin => self == Self::Admin,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -110,7 +93,7 @@ mod tests {
         use Operation::{Admin, Any, Cancel, Dequeue, Enqueue, Inspect};
         let may = |role: Role| {
             let all = [Enqueue, Dequeue, Cancel, Inspect, Admin, Any];
-            all.into_iter().filter(|operation| role.may(*operation)).collect::<Vec<_>>()
+            all.into_iter().filter(|operation| operation.roles().contains(&role)).collect::<Vec<_>>()
         };
         assert_eq!(may(Role::Producer), [Enqueue, Any]);
         assert_eq!(may(Role::Worker), [Dequeue, Any]);
@@ -118,23 +101,5 @@ mod tests {
         assert_eq!(may(Role::Operator), [Enqueue, Cancel, Inspect, Any]);
         assert_eq!(may(Role::Admin), [Enqueue, Dequeue, Cancel, Inspect, Admin, Any]);
         assert!(Role::ALL.into_iter().all(|role| Role::parse(role.as_str()) == Some(role)));
-    }
-
-    #[test]
-    fn what_is_not_named_is_for_admins() {
-        for (method, route, operation) in [
-            (Method::POST, Some("/ojs/v1/jobs"), Operation::Enqueue),
-            (Method::GET, Some("/ojs/v1/jobs/{id}"), Operation::Inspect),
-            (Method::DELETE, Some("/ojs/v1/jobs/{id}"), Operation::Cancel),
-            (Method::POST, Some("/ojs/v1/workers/ack"), Operation::Dequeue),
-            (Method::POST, Some("/ojs/v1/jobs/bulk/delete"), Operation::Admin),
-            (Method::PUT, Some("/ojs/v1/queues/{id}/config"), Operation::Admin),
-            (Method::POST, Some("/ojs/v1/new"), Operation::Admin),
-            (Method::GET, Some("/metrics"), Operation::Inspect),
-            (Method::GET, Some("/ojs/v1/health"), Operation::Any),
-            (Method::POST, None, Operation::Any),
-        ] {
-            assert_eq!(Operation::of(&method, route), operation, "{method} {route:?}");
-        }
     }
 }

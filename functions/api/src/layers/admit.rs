@@ -5,12 +5,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::accept;
-use crate::auth::Operation;
+use crate::auth::permissions::Permissions;
 use crate::problem::Problem;
 use crate::state::Api;
 
 /// Refuses what must not reach a handler.
-pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(
+    State((api, permissions)): State<(Api, Permissions)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let principal = match api.keys.check(request.headers()).await {
         Ok(principal) => principal,
         Err(error) => {
@@ -22,7 +26,7 @@ pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) 
     // Every line of the request says whose it is.
     tracing::Span::current().record("principal", principal.name.as_str());
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let operation = Operation::of(request.method(), route);
+    let operation = permissions.operation(request.method(), route);
     let checked = principal.check(operation).inspect_err(|_| {
         tracing::warn!(principal = principal.name, operation = operation.as_str(), "permission denied");
     });

@@ -15,17 +15,19 @@ use axum::middleware;
 use ojs_model::{Error, ErrorCode};
 use tower::ServiceExt;
 
+use crate::auth::permissions::Permissions;
 use crate::problem::Problem;
 use crate::state::Api;
 
 /// The protocol version this server speaks (HTTP binding section 3.2).
 const OJS_VERSION: &str = "1.0";
 
-pub(crate) fn around(routes: Router<Api>, api: Api) -> Router {
+/// Puts all layers around the routes.
+pub(crate) fn around(routes: Router<Api>, permissions: Permissions, api: Api) -> Router {
     let app: Router = routes
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
-        .layer(middleware::from_fn_with_state(api.clone(), admit::admit))
+        .layer(middleware::from_fn_with_state((api.clone(), permissions), admit::admit))
         .layer(middleware::from_fn_with_state(api.clone(), answer::answer))
         .with_state(api);
     // Layers of a router run after it has chosen the route.
