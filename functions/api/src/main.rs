@@ -57,7 +57,7 @@ async fn run(telemetry: &Telemetry) -> Outcome<()> {
     });
     let (keys, max_body_bytes) = (Arc::new(keys?), config.max_body_bytes);
     if keys.is_open() {
-        tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: anybody who reaches this API may use it");
+        tracing::warn!("OJS_ALLOW_INSECURE_NO_AUTH is set: this API needs no key");
     }
     let (running, started) = (Running::default(), Instant::now());
     let api = Api { engine, keys, max_body_bytes, telemetry: telemetry.clone(), started, running: running.clone() };

@@ -27,14 +27,14 @@ const TOO_LARGE: &[u8] =
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let (status, body) = match serde_json::to_vec(value) {
-        // Lists and fetches end before that; Lambda would answer without a body that says so.
+        // Lists and fetches stop before this limit. Lambda would refuse a larger answer, without our error body.
         Ok(body) if escaped_bytes(&body) > MAX_ANSWER_BYTES => {
             tracing::error!(bytes = body.len(), "answer larger than Lambda can send");
             (StatusCode::INTERNAL_SERVER_ERROR, TOO_LARGE.to_vec())
         }
         Ok(body) => (status, body),
         Err(error) => {
-            // Our own values serialise; a job whose stored text is broken would not.
+            // Only a job whose stored JSON is broken cannot be serialised.
             tracing::error!(%error, "answer could not be serialised");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -63,13 +63,13 @@ impl Keyring {
     /// Why there are none.
     pub async fn read(source: impl Source + 'static, clock: Arc<dyn Clock>) -> Result<Self, String> {
         let keys = parse(&source.read().await?)?;
-        keys.warn_of_short_ones();
+        keys.warn_of_short_keys();
         let times = Mutex::new(Times { read: clock.now_ms(), tried: clock.now_ms() });
         let source = Some(Reread { source: Box::new(source), clock, times });
         Ok(Self { keys: RwLock::new(Arc::new(keys)), source })
     }
 
-    /// Whether anybody may call.
+    /// Whether requests need no key.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.source.is_none() && self.current().is_open()
@@ -105,8 +105,8 @@ impl Keyring {
         keys.find(token).cloned().ok_or_else(unknown)
     }
 
-    /// Reads the keys, unless that was tried a moment ago. Those that are there stay in force when it fails. If the request goes away
-    /// meanwhile, the next one reads.
+    /// Reads the keys, unless that was tried a moment ago. If that fails, the keys that are there stay in force. If the client
+    /// closes the connection meanwhile, the next request reads.
     async fn read_again(&self, reread: &Reread, mut times: MutexGuard<'_, Times>) {
         if reread.clock.now_ms() - times.tried < UNKNOWN_MS {
             return;

@@ -82,7 +82,7 @@ impl ApiKeys {
             parse_flag("OJS_ALLOW_INSECURE_NO_AUTH", lookup("OJS_ALLOW_INSECURE_NO_AUTH").as_deref(), false)?;
         let keys = Self::parse(&lookup("OJS_API_KEY").unwrap_or_default());
         let keys = keys.map_err(|problem| SettingsError { variable: "OJS_API_KEY", problem })?;
-        keys.warn_of_short_ones();
+        keys.warn_of_short_keys();
         if keys.is_open() && !insecure {
             let problem = "is not set; set it (or OJS_API_KEY_SECRET), or set OJS_ALLOW_INSECURE_NO_AUTH=true to serve \
                            without authentication";
@@ -91,11 +91,11 @@ impl ApiKeys {
         Ok(keys)
     }
 
-    /// Reads keys: one, or several separated by commas, so that one can be replaced without downtime, each of which may all; or
+    /// Reads keys: one, or several separated by commas, so that one can be replaced without downtime, each with full access; or
     /// `{"keys": [{"name": "web", "roles": ["producer"], "key": "..."}]}`.
     ///
     /// # Errors
-    /// What is wrong; never with a part of a key in it.
+    /// What is wrong. The text never has a part of a key in it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let listed: Vec<(String, Vec<Role>, String)> = if text.starts_with(['{', '[', '"']) {
@@ -149,13 +149,13 @@ impl ApiKeys {
     }
 
     /// Says in the log which keys are short.
-    pub fn warn_of_short_ones(&self) {
+    pub fn warn_of_short_keys(&self) {
         for principal in &self.short {
             tracing::warn!(principal, "an API key is short; use {GOOD_KEY_CHARS} random characters or more");
         }
     }
 
-    /// Whether anybody may call.
+    /// Whether requests need no key.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.keys.is_empty()

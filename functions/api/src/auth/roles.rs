@@ -13,7 +13,7 @@ pub enum Operation {
     Inspect,
     /// Changes queues, cron jobs, limits, dead letters, and jobs in bulk.
     Admin,
-    /// What anybody with a key may: health, manifest, and routes that are none.
+    /// Allowed with every key: health, manifest, and paths that are no route.
     Any,
 }
 
@@ -53,11 +53,11 @@ pub enum Role {
     Producer,
     /// Fetches and ends jobs.
     Worker,
-    /// Reads all, changes nothing. Not in the specification.
+    /// Reads everything, changes nothing. Not in the specification.
     Reader,
     /// Submits, cancels, reads.
     Operator,
-    /// All.
+    /// Everything.
     Admin,
 }
 

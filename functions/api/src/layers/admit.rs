@@ -18,7 +18,7 @@ pub(super) async fn admit(
     let principal = match api.keys.check(request.headers()).await {
         Ok(principal) => principal,
         Err(error) => {
-            // Seen by whoever looks for somebody who tries keys.
+            // An info line, so that operators see that keys are being guessed.
             tracing::info!(reason = error.message, "request without a valid API key");
             return Problem(error).into_response();
         }

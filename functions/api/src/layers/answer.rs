@@ -21,7 +21,7 @@ use crate::serving::AtWork;
 use crate::state::Api;
 
 const X_REQUEST_ID: &str = "x-request-id";
-/// Longest request id taken over from a client, bytes.
+/// Longest request id accepted from a client, bytes.
 const MAX_REQUEST_ID: usize = 128;
 
 /// Gives every answer its headers and every error its body.
@@ -36,13 +36,13 @@ pub(super) async fn answer(State(api): State<Api>, request: Request, next: Next)
     if let Some(context) = &context {
         span.record("trace_id", context.trace_id());
     }
-    let deadline = api.engine.deadline(killed_at_ms(&request));
+    let deadline = api.engine.deadline(function_deadline_ms(&request));
     // A panic is a bug, but no reason to drop the connection without an answer.
     let answering = api.engine.within(deadline, AssertUnwindSafe(next.run(request)).catch_unwind());
     let answering = trace::scoped(context, api.telemetry.has_traces(), answering);
     let answering = answering.instrument(span.clone());
     let (answered, met) =
-        if method.is_safe() { answering.await } else { to_its_end(answering, api.running.begin()).await };
+        if method.is_safe() { answering.await } else { run_to_completion(answering, api.running.begin()).await };
     context::link(&span, &met);
     let mut response = answered.unwrap_or_else(|_| Problem(Error::internal("a handler panicked")).into_response());
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -95,8 +95,11 @@ fn request_id(api: &Api, headers: &HeaderMap) -> String {
 }
 
 /// Runs a request that may write to its end, even if the client closes the connection meanwhile: what follows from a write
-/// must not wait for the job's message to return.
-async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send + 'static, at_work: AtWork) -> T {
+/// must not wait until SQS delivers the job's message again.
+async fn run_to_completion<T: Send + 'static>(
+    answering: impl Future<Output = T> + Send + 'static,
+    at_work: AtWork,
+) -> T {
     let answering = async move {
         let answer = answering.await;
         drop(at_work);
@@ -110,7 +113,7 @@ async fn to_its_end<T: Send + 'static>(answering: impl Future<Output = T> + Send
 }
 
 /// When Lambda kills the function, ms since the Unix epoch; `None` elsewhere.
-fn killed_at_ms(request: &Request) -> Option<i64> {
+fn function_deadline_ms(request: &Request) -> Option<i64> {
     let deadline = request.extensions().get::<lambda_http::Context>()?.deadline;
     i64::try_from(deadline).ok().filter(|at| *at > 0)
 }

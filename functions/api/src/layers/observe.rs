@@ -25,7 +25,7 @@ pub(super) fn span(
         );
     }
     // OpenTelemetry's name of a server's span has the route: names must not be as many as ids are.
-    let name = format!("{} {}", known(method), route.unwrap_or("(no route)"));
+    let name = format!("{} {}", method_name(method), route.unwrap_or("(no route)"));
     tracing::info_span!(
         "request", request_id, %method, path, aws_request_id, trace_id = Empty, principal = Empty,
         otel.name = name, otel.kind = "server", otel.status_code = Empty, http.response.status_code = Empty
@@ -33,7 +33,7 @@ pub(super) fn span(
 }
 
 /// A method by its name, or OpenTelemetry's for all others: clients may send any word.
-fn known(method: &Method) -> &str {
+fn method_name(method: &Method) -> &str {
     match *method {
         Method::GET
         | Method::HEAD
@@ -65,7 +65,7 @@ pub(super) fn measured(
     }
     if metrics::enabled() {
         let labels = [
-            ("method", known(method).to_owned()),
+            ("method", method_name(method).to_owned()),
             ("route", route.unwrap_or_else(|| "none".to_owned())),
             ("status", status.as_u16().to_string()),
         ];

@@ -13,16 +13,16 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::state::Api;
 
-/// What must be known of an answer that is kept.
+/// What the headers of a stored answer are made of.
 #[derive(Deserialize)]
-struct Kept {
-    job: KeptJob,
+struct StoredAnswer {
+    job: StoredJob,
     #[serde(default)]
     deduplicated: bool,
 }
 
 #[derive(Deserialize)]
-struct KeptJob {
+struct StoredJob {
     id: String,
 }
 
@@ -37,8 +37,8 @@ pub(crate) async fn create(
         return Ok(enqueued(answer.body, made.deduplicated, false, made.job.id.as_str()));
     };
     let BulkAnswer { answer, replayed } = api.engine.enqueue_keyed(request, &key).await?;
-    let kept: Kept = serde_json::from_str(&answer.body).map_err(Error::internal)?;
-    Ok(enqueued(answer.body, kept.deduplicated, replayed, &kept.job.id))
+    let stored: StoredAnswer = serde_json::from_str(&answer.body).map_err(Error::internal)?;
+    Ok(enqueued(answer.body, stored.deduplicated, replayed, &stored.job.id))
 }
 
 /// The answer to an enqueue: 200 for a duplicate, the job that is there (unique jobs section 5.4). Says where the job is.

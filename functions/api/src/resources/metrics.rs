@@ -18,10 +18,10 @@ use crate::problem::Problem;
 use crate::reply::PROMETHEUS;
 use crate::state::Api;
 
-/// Depths are asked of AWS so often at most: as queue stats are, so one call per queue and one per priority in use, unless
-/// `OJS_STATS_MAX_JOBS` has them count.
+/// Shortest time between two readings of the depths. A reading costs what queue stats cost: one call per queue and one per
+/// priority in use, or a count where `OJS_STATS_MAX_JOBS` is set.
 const DEPTH_EVERY: Duration = Duration::from_secs(30);
-/// Queues whose depth is told, by name.
+/// Queues whose depth is published: the first ones by name.
 const MAX_QUEUES: usize = 100;
 /// Queues asked at a time.
 const CONCURRENCY: usize = 8;
@@ -32,9 +32,9 @@ pub(crate) async fn show(State(api): State<Api>) -> Result<Response, Problem> {
     if !api.telemetry.is_asked() {
         return Err(Problem(Error::not_found("route", "GET /metrics").with("hint", "OJS_METRICS=prometheus")));
     }
-    if depths_are_old() {
-        // What is there is better than nothing.
-        if let Err(error) = tell_depths(&api.engine).await {
+    if depths_are_stale() {
+        // Old numbers are better than none.
+        if let Err(error) = publish_depths(&api.engine).await {
             tracing::warn!(%error, "queue depths not told");
         }
     }
@@ -43,7 +43,7 @@ pub(crate) async fn show(State(api): State<Api>) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn depths_are_old() -> bool {
+fn depths_are_stale() -> bool {
     let mut at = DEPTH_AT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let old = at.is_none_or(|at| at.elapsed() >= DEPTH_EVERY);
     if old {
@@ -52,21 +52,21 @@ fn depths_are_old() -> bool {
     old
 }
 
-async fn tell_depths(engine: &Engine) -> Result<(), Error> {
+async fn publish_depths(engine: &Engine) -> Result<(), Error> {
     let queues = engine.list_queues(None, MAX_QUEUES).await?.queues;
     let each: Vec<_> =
         queues.into_iter().map(|queue| async move { (engine.queue_stats(&queue.name).await, queue.name) }).collect();
     let mut asked = stream::iter(each).buffer_unordered(CONCURRENCY);
     while let Some((stats, queue)) = asked.next().await {
         match stats {
-            Ok(stats) => tell(&queue, &stats),
+            Ok(stats) => publish(&queue, &stats),
             Err(error) => tracing::warn!(queue, %error, "queue depth not told"),
         }
     }
     Ok(())
 }
 
-fn tell(queue: &str, stats: &QueueStats) {
+fn publish(queue: &str, stats: &QueueStats) {
     let live = &stats.live;
     for (state, count) in [
         ("available", Some(live.available)),
