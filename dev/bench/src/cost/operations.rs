@@ -101,6 +101,12 @@ operations! {
     WorkflowChainStep => "workflow_chain_step",
     WorkflowGroupMember => "workflow_group_member",
     WorkflowBatchLast => "workflow_batch_last",
+    Chain5 => "chain_of_5",
+    Chain50 => "chain_of_50",
+    Chain200 => "chain_of_200",
+    Chain5Large => "chain_of_5_2kb",
+    Chain50Large => "chain_of_50_2kb",
+    Chain200Large => "chain_of_200_2kb",
     Cycle => "cycle",
 }
 
@@ -108,6 +114,19 @@ impl Operation {
     /// A queue of its own, so that no operation meets another's jobs.
     pub(super) fn queue(self) -> String {
         self.name().replace('_', "-")
+    }
+
+    /// Steps of a whole chain, and bytes of each step's result: what it takes per step must not grow with the chain.
+    pub(super) fn growth(self) -> Option<(usize, usize)> {
+        Some(match self {
+            Self::Chain5 => (5, 100),
+            Self::Chain50 => (50, 100),
+            Self::Chain200 => (200, 100),
+            Self::Chain5Large => (5, 2_000),
+            Self::Chain50Large => (50, 2_000),
+            Self::Chain200Large => (200, 2_000),
+            _ => return None,
+        })
     }
 
     /// Whether its set-up is many calls long: it is repeated less.
@@ -195,6 +214,12 @@ impl Operation {
             }
             Self::WorkflowChainStep => self.workflow_chain_step(meter).await,
             Self::WorkflowGroupMember | Self::WorkflowBatchLast => self.workflow_member(meter).await,
+            Self::Chain5
+            | Self::Chain50
+            | Self::Chain200
+            | Self::Chain5Large
+            | Self::Chain50Large
+            | Self::Chain200Large => self.chain(meter).await,
             Self::Cycle => self.cycle(meter).await,
         }
     }

@@ -1,7 +1,8 @@
 //! Workflows, counted.
 
+use ojs_core::engine::Ack;
 use ojs_model::bulk::IdempotencyKey;
-use ojs_model::json::Fields;
+use ojs_model::json::{Fields, raw};
 use serde_json::{Value, json};
 
 use super::meter::Meter;
@@ -67,6 +68,29 @@ impl Operation {
         let end = meter.lab.engine.get_workflow(&id).await?;
         expect(end.workflow.ended_at.is_some(), "the chain has ended")?;
         Ok(tally)
+    }
+
+    /// A whole chain, per step: made, and each step fetched and acked with a result.
+    pub(super) async fn chain(self, meter: &Meter) -> Outcome<Tally> {
+        let (steps, result_bytes) = self.growth().ok_or("a chain has a length")?;
+        let (engine, queue) = (&meter.lab.engine, self.queue());
+        let body = json!({"type": "chain", "steps": self.jobs(meter, steps)});
+        let request = fields(&body)?;
+        let result = raw(json!("r".repeat(result_bytes - 2)).to_string())?;
+        let whole = async {
+            let id = engine.create_workflow(request).await?.workflow.id;
+            for _ in 0..steps {
+                let job = engine.fetch(fetch(&queue, 1)).await?.pop();
+                let job = job.ok_or_else(|| ojs_model::Error::internal("a step is to be fetched"))?;
+                engine.ack(Ack { result: Some(result.clone()), ..ack(&job) }).await?;
+            }
+            Ok(id)
+        };
+        let (id, mut tally) = meter.count(whole).await?;
+        tally.actions.clear();
+        let end = engine.get_workflow(&id).await?;
+        expect(end.workflow.ended_at.is_some(), "the chain has ended")?;
+        Ok(tally.per(steps))
     }
 
     /// An ack of a job of a group that is not the last, or (of a batch) of the last, which makes the callback.
