@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Mutex;
 
+use serde::{Deserialize, Serialize};
 use uuid::{Builder, ContextV7, Timestamp, Uuid};
 
 /// A job id: a lower-case UUIDv7 (OJS core section 5.1).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
 
 impl JobId {
@@ -43,6 +45,20 @@ impl JobId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.0
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a job id")
     }
 }
 

@@ -17,6 +17,10 @@ pub(crate) const JOB_SK: &str = "J";
 const WORKFLOW_PREFIX: &str = "WORKFLOW#";
 /// Sort key of the item that says how far a workflow is.
 pub(crate) const WORKFLOW_SK: &str = "M";
+/// Sort key of the item that says what was asked for with a workflow, and how those of its parts start.
+pub(crate) const DEFINITION_SK: &str = "D";
+/// How the sort key of a step's result starts.
+const RESULT_PREFIX: &str = "R#";
 /// How a batch's partition key starts.
 const BATCH_PREFIX: &str = "BATCH#";
 /// How a lock's partition key starts.
@@ -97,16 +101,53 @@ pub fn workflow(id: &JobId) -> Key {
     key(workflow_pk(id), WORKFLOW_SK)
 }
 
-/// What was asked for with a workflow.
+/// What was asked for with a workflow; where that is cut, its first part.
 #[must_use]
 pub fn workflow_definition(id: &JobId) -> Key {
-    key(workflow_pk(id), "D")
+    key(workflow_pk(id), DEFINITION_SK)
+}
+
+/// A further part of what was asked for with a workflow, by its first step.
+#[must_use]
+pub fn workflow_definition_part(id: &JobId, first: usize) -> Key {
+    key(workflow_pk(id), format!("{DEFINITION_SK}#{first:04}"))
+}
+
+/// The result of a step that later ones get: of a group or batch beside the shard of the step, for the same reason.
+#[must_use]
+pub fn workflow_result(id: &JobId, shards: usize, step: usize) -> Key {
+    key(workflow_results_pk(id, shards, step), workflow_result_sk(step))
+}
+
+/// Partition of [`workflow_result`].
+#[must_use]
+pub fn workflow_results_pk(id: &JobId, shards: usize, step: usize) -> String {
+    match step.checked_rem(shards) {
+        Some(shard) => workflow_shard_pk(id, shard),
+        None => workflow_pk(id),
+    }
+}
+
+/// Sort key of [`workflow_result`]: in the order of the steps.
+#[must_use]
+pub fn workflow_result_sk(step: usize) -> String {
+    format!("{RESULT_PREFIX}{step:04}")
+}
+
+/// Reads [`workflow_result_sk`].
+#[must_use]
+pub fn step_of_result_sk(sk: &str) -> Option<usize> {
+    sk.strip_prefix(RESULT_PREFIX)?.parse().ok()
 }
 
 /// The steps of one shard of a group or batch: a partition of its own, for one takes 1,000 writes a second.
 #[must_use]
 pub fn workflow_shard(id: &JobId, shard: usize) -> Key {
-    key(format!("{}#{shard:02}", workflow_pk(id)), "S")
+    key(workflow_shard_pk(id, shard), "S")
+}
+
+fn workflow_shard_pk(id: &JobId, shard: usize) -> String {
+    format!("{}#{shard:02}", workflow_pk(id))
 }
 
 /// Partition of a workflow's items.

@@ -37,6 +37,7 @@ pub use queue::counter::Outcome;
 pub use queue::registry::QueueEntry;
 pub use walk::{LiveJob, MAX_WALK_PAGE, WalkPage};
 pub use worker::WorkerBeat;
+pub use workflow::result::KeptResults;
 pub use workflow::shard::Shard;
 pub use workflow::write::{WorkflowPut, WorkflowWritten};
 

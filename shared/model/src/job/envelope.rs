@@ -3,14 +3,13 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::MemberOf;
-use super::QueueRetention;
 use super::cron_origin::CronOrigin;
 use super::history::{JobError, MAX_HISTORY};
 use super::retry::{OnExhaustion, RetryPolicy};
 use super::state::State;
 use super::step::Holder;
 use super::unique::{UniqueKey, UniquePolicy};
+use super::{Keep, MemberOf, Parents, QueueRetention};
 use crate::ids::JobId;
 use crate::json::{Json, escaped_bytes};
 use crate::limit::RateLimitPolicy;
@@ -174,8 +173,12 @@ pub struct Job {
     pub member_of: Option<MemberOf>,
     /// When its worker was asked to stop, because its workflow was called off.
     pub cancel_requested_at: Option<i64>,
-    /// Results of the steps before it, a JSON array (workflows section 7).
+    /// Whose results it gets (workflows section 7).
+    pub parents: Option<Parents>,
+    /// These results, a JSON array; not stored with it, but read where it is fetched or shown by itself.
     pub parent_results: Option<Json>,
+    /// Whether its result is kept for later steps.
+    pub keeps_result: Keep,
     /// The batch that it came with, until it is claimed: a job of a batch that is not committed is not there.
     pub batch: Option<JobId>,
     /// The cron job's occurrence that made it.

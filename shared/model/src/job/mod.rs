@@ -6,6 +6,7 @@ mod group;
 mod history;
 mod limited;
 mod member;
+mod parents;
 mod retention;
 mod retry;
 mod settle;
@@ -20,6 +21,7 @@ pub use envelope::{Brief, DeadLetter, Job, Lease, NewJob, Parked, Receipt, Reten
 pub use group::{MAX_GROUP_CHARS, is_group};
 pub use history::{Failure, JobError, MAX_ENTRY_BYTES, MAX_HISTORY};
 pub use member::{MemberOf, MemberRole};
+pub use parents::{Inside, Keep, Parents, Source};
 pub use retention::QueueRetention;
 pub use retry::{Backoff, OnExhaustion, RetryPolicy};
 pub use settle::settle;

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::keep_of;
 use crate::error::{Error, Result};
 use crate::ids::{Ids, JobId};
 use crate::job::{Job, parse_enqueue};
@@ -58,6 +59,8 @@ pub enum Work {
     Job(Json),
     /// A workflow inside this one (workflows section 10).
     Workflow(Box<Definition>),
+    /// A job whose request has not been read.
+    Unread,
 }
 
 /// A step as stored: it has one of `job` and `workflow`.
@@ -78,6 +81,7 @@ impl From<Step> for StoredStep {
         let (job, workflow) = match step.work {
             Work::Job(job) => (Some(job), None),
             Work::Workflow(workflow) => (None, Some(workflow)),
+            Work::Unread => (None, None),
         };
         Self { name: step.name, job, workflow, after: step.after }
     }
@@ -158,12 +162,24 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// A chain of `steps` jobs, of which only those from `first` on have been read.
+    #[must_use]
+    pub fn part_of_chain(steps: usize, first: usize, read: Vec<Step>) -> Self {
+        let unread =
+            |at: usize| Step { name: None, work: Work::Unread, after: at.checked_sub(1).into_iter().collect() };
+        let mut all: Vec<Step> = (0..steps).map(unread).collect();
+        for (place, step) in all.iter_mut().skip(first).zip(read) {
+            *place = step;
+        }
+        Self { kind: Kind::Chain, name: None, steps: all, callbacks: Vec::new() }
+    }
+
     /// The workflow that a step is; `None` when it is a job.
     #[must_use]
     pub fn nested(&self, index: usize) -> Option<&Definition> {
         match &self.steps.get(index)?.work {
             Work::Workflow(nested) => Some(nested),
-            Work::Job(_) => None,
+            Work::Job(_) | Work::Unread => None,
         }
     }
 
@@ -174,13 +190,14 @@ impl Definition {
     pub fn job(&self, workflow: &super::Workflow, index: usize, now_ms: i64, ids: &Ids) -> Result<Job> {
         let request = match self.steps.get(index).map(|step| &step.work) {
             Some(Work::Job(request)) => Some(request),
-            Some(Work::Workflow(_)) => None,
+            Some(Work::Workflow(_) | Work::Unread) => None,
             None => self.callbacks.get(index - self.steps.len()).map(|callback| &callback.job),
         };
         let request = request.ok_or_else(|| Error::internal("a workflow without this step"))?;
         let mut job = parse_enqueue(Fields::from_request(request)?, now_ms, ids)?.job;
         job.id = super::job_id(&workflow.id, index);
         job.member_of = Some(self.member(workflow, index));
+        job.keeps_result = keep_of(workflow, self, index);
         Ok(job)
     }
 

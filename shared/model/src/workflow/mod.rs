@@ -6,6 +6,7 @@
 //!
 //! The jobs are the truth: a step has ended when its job has, and whoever looks draws the same conclusions from that.
 
+mod cuts;
 mod definition;
 mod id;
 mod order;
@@ -14,9 +15,10 @@ mod progress;
 mod result;
 mod view;
 
+pub use cuts::cuts_of;
 pub use definition::{Callback, Definition, Kind, Step, When, Work};
 pub use id::job_id;
 pub use parse::{MAX_DEFINITION_BYTES, MAX_GRAPH_STEPS, MAX_LEVELS, MAX_STEPS, parse_workflow};
 pub use progress::{StepState, Workflow, WorkflowState, advance, cancel, shards_of};
-pub use result::Source;
+pub use result::{Leaf, Missing, keep_of, leaves_of, parents_of, render};
 pub use view::{Shown, StepView};

@@ -253,7 +253,7 @@ mod tests {
     fn request(definition: &Definition, index: usize) -> &str {
         match &definition.steps[index].work {
             Work::Job(job) => job.get(),
-            Work::Workflow(_) => panic!("a workflow"),
+            Work::Workflow(_) | Work::Unread => panic!("no job"),
         }
     }
 

@@ -1,4 +1,4 @@
-use super::{Definition, Kind};
+use super::{Definition, Kind, cuts_of};
 use crate::ids::JobId;
 use crate::job::MemberOf;
 
@@ -92,6 +92,12 @@ pub struct Workflow {
     pub state: WorkflowState,
     /// Its steps; of a group or batch they are in the shards, and `Started` here.
     pub steps: Vec<StepState>,
+    /// Steps that have completed and whose results are kept for later ones; of a group or batch they are in the shards.
+    pub results: Vec<usize>,
+    /// Whether these have been given a time to live, since it has ended.
+    pub results_expire: bool,
+    /// Where its definition is cut: the first step of each part but the first. Empty where it is in one piece.
+    pub cuts: Vec<usize>,
     /// Shards of a group or batch; 0 of others.
     pub shards: usize,
     /// Whether its first jobs may not all have been made.
@@ -130,6 +136,9 @@ impl Workflow {
             parent,
             state: WorkflowState::Running,
             steps: definition.steps.iter().map(first).collect(),
+            results: Vec::new(),
+            results_expire: false,
+            cuts: cuts_of(definition),
             shards: if definition.kind.is_flat() { shards_of(definition.steps.len()) } else { 0 },
             creating: true,
             called_back: false,

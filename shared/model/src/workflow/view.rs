@@ -1,7 +1,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::{Definition, Kind, StepState, When, Work, Workflow, WorkflowState, job_id};
+use super::{Definition, Kind, Missing, StepState, When, Work, Workflow, WorkflowState, job_id};
 use crate::job::Job;
 use crate::json::Fields;
 use crate::time::format_ms;
@@ -15,13 +15,15 @@ pub struct StepView {
     pub job: Option<Job>,
     /// The workflow that it is.
     pub nested: Option<Workflow>,
+    /// Why its result is not shown, where it has one.
+    pub missing: Option<Missing>,
 }
 
 impl StepView {
     /// One of which no more than `state` is known.
     #[must_use]
     pub fn noted(state: StepState) -> Self {
-        Self { state, job: None, nested: None }
+        Self { state, job: None, nested: None, missing: None }
     }
 }
 
@@ -69,6 +71,7 @@ impl Shown {
         let started = view.state != StepState::Waiting && view.state != StepState::Skipped;
         let kind = match &step.work {
             Work::Workflow(nested) => Some(nested.kind.as_str().to_owned()),
+            Work::Unread => None,
             Work::Job(request) => {
                 Fields::from_request(request).and_then(|mut job| job.take_string("type")).ok().flatten()
             }
@@ -123,6 +126,9 @@ impl Shown {
             if let Some(result) = &job.result {
                 shown["result"] = serde_json::from_str(result.get()).unwrap_or(Value::Null);
             }
+        }
+        if let Some(missing) = view.missing {
+            shown["result"] = missing.mark(&self.workflow.id, index);
         }
         shown
     }

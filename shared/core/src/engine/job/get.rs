@@ -6,8 +6,8 @@ use ojs_model::ids::JobId;
 use ojs_model::job::{Job, settle};
 
 impl Engine {
-    /// A job as of now (OJS core section 7.5): one strongly consistent read, and another one while a job of a batch waits. The
-    /// message of a job that has waited for long is sent again.
+    /// A job as of now (OJS core section 7.5): one strongly consistent read, another one while a job of a batch waits, and the
+    /// queries for the results of steps before it. The message of a job that has waited for long is sent again.
     ///
     /// # Errors
     /// `not_found`; the AWS error.
@@ -18,6 +18,8 @@ impl Engine {
         }
         let now = self.now_ms();
         self.resend_if_long(&stored, now).await;
-        Ok(settle(&stored, now).into_owned())
+        let mut job = settle(&stored, now).into_owned();
+        self.add_results(&mut job).await?;
+        Ok(job)
     }
 }

@@ -106,6 +106,14 @@ impl Sight<'_> {
         let seen = Box::pin(self.claim(message, read)).await?;
         match seen {
             Seen::Back(hidden_s) if self.is_old(message) => self.renew_hidden(message, hidden_s).await,
+            Seen::Won(mut job, hidden_s) => match Box::pin(self.engine.add_results(&mut job)).await {
+                Ok(()) => Ok(Seen::Won(job, hidden_s)),
+                Err(error) => {
+                    // The worker must not take it for a job without results.
+                    self.engine.unclaim(std::slice::from_ref(&job)).await;
+                    Err(error)
+                }
+            },
             seen => Ok(seen),
         }
     }

@@ -5,15 +5,48 @@ use tracing::Instrument;
 use super::start::jobs_of;
 use crate::engine::{Engine, MAX_RACES};
 use crate::observe::trace::SPANS;
-use crate::store::WorkflowWritten;
+use crate::store::{Shard, WorkflowWritten};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, State};
-use ojs_model::job::{MemberOf, MemberRole};
-use ojs_model::workflow::{Kind, StepState, Workflow, WorkflowState, advance};
+use ojs_model::job::{Job, Keep, MemberOf, MemberRole, State};
+use ojs_model::workflow::{Definition, Kind, StepState, Workflow, WorkflowState, advance};
 
 /// Steps that end at once meet at their workflow's item: so often is one tried.
 const MAX_TRIES: u32 = 4 * MAX_RACES;
+
+/// How a member of a workflow ended.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct End<'a> {
+    completed: bool,
+    /// The result that is kept for later steps, JSON.
+    kept: Option<&'a str>,
+}
+
+impl<'a> End<'a> {
+    fn of(job: &'a Job) -> Self {
+        let completed = job.state == State::Completed;
+        let result = job.result.as_ref().map(|result| result.get());
+        let kept = match job.keeps_result {
+            Keep::Never => None,
+            Keep::IfAny => result,
+            Keep::Always => Some(result.unwrap_or("null")),
+        };
+        Self { completed, kept: kept.filter(|_| completed) }
+    }
+}
+
+/// Notes in a group or batch at hand what its shards say, for its callbacks.
+fn note_shards(workflow: &mut Workflow, shards: &[Shard]) {
+    workflow.steps.fill(StepState::Completed);
+    for shard in shards {
+        for failed in &shard.failed {
+            if let Some(step) = workflow.steps.get_mut(*failed) {
+                *step = StepState::Failed;
+            }
+        }
+        workflow.results.extend(&shard.results);
+    }
+}
 
 impl Engine {
     /// The job of a step has ended, and that is durable: its workflow moves on. Doing it twice does nothing, so the message that
@@ -25,20 +58,20 @@ impl Engine {
         match &ended.member_of {
             Some(member) => {
                 let span = tracing::info_span!(target: SPANS, "ojs.workflow advance", workflow_id = %member.workflow);
-                self.advance(member, ended.state == State::Completed).instrument(span).await
+                self.advance(member, End::of(ended)).instrument(span).await
             }
             None => Ok(()),
         }
     }
 
     /// The same for any member, a workflow inside another one too.
-    pub(in crate::engine) fn advance<'a>(&'a self, member: &'a MemberOf, completed: bool) -> BoxFuture<'a, Result<()>> {
+    pub(in crate::engine) fn advance<'a>(&'a self, member: &'a MemberOf, end: End<'a>) -> BoxFuture<'a, Result<()>> {
         // What follows an end may end more: the type must not contain itself.
         async move {
             match member.role {
                 MemberRole::Callback => Ok(()),
                 MemberRole::AwaitedCallback => {
-                    if !completed {
+                    if !end.completed {
                         // The job may be deleted before the other callback has ended.
                         self.store.note_callback_failed(&member.workflow).await?;
                     }
@@ -47,15 +80,8 @@ impl Engine {
                         None => Ok(()),
                     }
                 }
-                MemberRole::Step { shards: 0 } => self.advance_graph(&member.workflow, member.index, completed).await,
-                MemberRole::Step { shards } => {
-                    let shard = member.index % shards;
-                    let left = self.store.close_step(&member.workflow, shard, member.index, !completed).await?;
-                    if !left.open.is_empty() || !self.store.close_shard(&member.workflow, shard).await? {
-                        return Ok(());
-                    }
-                    self.end_flat(&member.workflow).await
-                }
+                MemberRole::Step { shards: 0 } => self.advance_graph(member, end).await,
+                MemberRole::Step { shards } => self.advance_flat(member, shards, end).await,
             }
         }
         .boxed()
@@ -87,27 +113,52 @@ impl Engine {
                 completed &= !ended.callback_failed && jobs.iter().all(|job| job.state == State::Completed);
             }
         }
-        self.advance(parent, completed).await
+        self.advance(parent, End { completed, kept: None }).await
+    }
+
+    /// A step of a group or batch.
+    async fn advance_flat(&self, member: &MemberOf, shards: usize, end: End<'_>) -> Result<()> {
+        let (workflow, shard) = (&member.workflow, member.index % shards);
+        if let Some(result) = end.kept {
+            self.store.put_result(member, result).await?;
+        }
+        let kept = end.kept.is_some();
+        let left = self.store.close_step(workflow, shard, member.index, !end.completed, kept).await?;
+        let ttl_s = left.as_ref().map(|left| left.ttl_s);
+        if kept && ttl_s != Some(None) {
+            // Its workflow was cancelled before it completed.
+            self.store.expire_late_result(member, ttl_s.flatten(), self.now_ms()).await?;
+        }
+        if left.is_some_and(|left| !left.open.is_empty()) || !self.store.close_shard(workflow, shard).await? {
+            return Ok(());
+        }
+        self.end_flat(workflow).await
     }
 
     /// A step that others may depend on: noted first, then they start.
-    async fn advance_graph(&self, id: &JobId, index: usize, completed: bool) -> Result<()> {
-        let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
+    async fn advance_graph(&self, member: &MemberOf, end: End<'_>) -> Result<()> {
+        let MemberOf { workflow: id, index, .. } = member;
         let Some(mut workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
+        let Some(definition) = self.store.get_definition_after(&workflow, *index).await? else { return Ok(()) };
+        let mut is_kept = false;
         for _ in 0..MAX_TRIES {
             let now = self.now_ms();
-            let Some((next, starts)) = advance(&workflow, &definition, index, completed, now) else {
-                // Noted before, by somebody who may have died then.
-                let behind: Vec<usize> = (0..workflow.steps.len())
-                    .filter(|at| workflow.steps[*at] == StepState::Started)
-                    .filter(|at| definition.steps[*at].after.contains(&index))
-                    .collect();
-                if workflow.state != WorkflowState::Running {
-                    self.store.expire_parts(&workflow, now).await?;
-                    return self.follow_workflow(&workflow).await;
-                }
-                return self.start_steps(&workflow, &definition, &behind).await;
+            let is_late = workflow.state != WorkflowState::Running && !workflow.results.contains(index);
+            if is_late && end.kept.is_some() {
+                // It may have been kept, and the workflow cancelled before that was noted.
+                self.store.expire_late_result(member, None, now).await?;
+            }
+            let Some((mut next, starts)) = advance(&workflow, &definition, *index, end.completed, now) else {
+                return self.advance_again(&workflow, &definition, *index).await;
             };
+            // Nothing follows from it in a workflow that has been cancelled.
+            if let Some(result) = end.kept.filter(|_| workflow.state == WorkflowState::Running) {
+                if !is_kept {
+                    self.store.put_result(member, result).await?;
+                    is_kept = true;
+                }
+                next.results.push(*index);
+            }
             match self.store.replace_workflow(&workflow, &next, self.ids.nonce()).await? {
                 WorkflowWritten::Done => {
                     self.start_steps(&next, &definition, &starts).await?;
@@ -126,9 +177,22 @@ impl Engine {
         Err(Error::new(ErrorCode::BackendUnavailable, "The workflow keeps changing; try again shortly."))
     }
 
+    /// The end of a step that is noted: the process that noted it may have crashed before the rest.
+    async fn advance_again(&self, workflow: &Workflow, definition: &Definition, index: usize) -> Result<()> {
+        if workflow.state != WorkflowState::Running {
+            self.store.expire_parts(workflow, self.now_ms()).await?;
+            return self.follow_workflow(workflow).await;
+        }
+        let behind: Vec<usize> = (0..workflow.steps.len())
+            .filter(|at| workflow.steps[*at] == StepState::Started)
+            .filter(|at| definition.steps[*at].after.contains(&index))
+            .collect();
+        self.start_steps(workflow, definition, &behind).await
+    }
+
     /// All jobs of a group or batch have ended: so does it, its callbacks are made, and the workflow that it is inside of moves on.
     pub(in crate::engine) async fn end_flat(&self, id: &JobId) -> Result<()> {
-        let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
+        let Some(mut workflow) = self.store.get_workflow(id).await? else { return Ok(()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(()) };
         // Once it has ended and its callbacks are made, neither a late message nor a deletion makes them again.
         let over =
@@ -146,6 +210,7 @@ impl Engine {
         let failed = shards.iter().any(|shard| !shard.failed.is_empty());
         let state = if failed { WorkflowState::Failed } else { WorkflowState::Completed };
         self.store.end_workflow(&workflow, state.as_str(), now).await?;
+        note_shards(&mut workflow, &shards);
         if definition.kind == Kind::Batch {
             // It may have been called off in this moment.
             let ended = self.store.get_workflow(id).await?.is_some_and(|now| now.state == state);

@@ -5,7 +5,7 @@ use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::job::{Job, settle};
 use ojs_model::json::escaped_bytes;
-use ojs_model::workflow::{Definition, Shown, StepState, StepView, Workflow, WorkflowState};
+use ojs_model::workflow::{Definition, Missing, Shown, StepState, StepView, Workflow, WorkflowState};
 
 /// Up to so many steps, each one's job is shown: one read.
 const MAX_JOBS: usize = 100;
@@ -35,10 +35,12 @@ impl Engine {
         }
         let definition = self.store.get_definition(id).await?.ok_or_else(|| missing(id))?;
         let mut states = workflow.steps.clone();
+        let mut kept = workflow.results.clone();
         if workflow.shards > 0 {
             for (at, shard) in self.store.find_shards(id, workflow.shards).await?.into_iter().enumerate() {
                 // One that is not made yet, or is forgotten, tells nothing.
                 let Some(shard) = shard else { continue };
+                kept.extend(&shard.results);
                 for step in (at..states.len()).step_by(workflow.shards) {
                     states[step] = match (shard.failed.contains(&step), shard.open.contains(&step)) {
                         (true, _) => StepState::Failed,
@@ -50,16 +52,12 @@ impl Engine {
         }
         let now = self.now_ms();
         let mut steps: Vec<StepView> = states.into_iter().map(StepView::noted).collect();
-        let mut room = MAX_ANSWER_BYTES / 2;
         if steps.len() <= MAX_JOBS {
-            for job in self.store.get_jobs(&definition.ids(id, false)).await? {
-                if let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) {
-                    let mut job = settle(&job, now).into_owned();
-                    // What does not fit is to be had from the job itself.
-                    let size = job.result.as_ref().map_or(0, |result| escaped_bytes(result.get().as_bytes()));
-                    job.result = job.result.filter(|_| size <= room);
-                    room = room.saturating_sub(size);
-                    step.job = Some(job);
+            let jobs = self.store.get_jobs(&definition.ids(id, false)).await?;
+            show_jobs(&mut steps, jobs, now);
+            for at in kept {
+                if let Some(step) = steps.get_mut(at).filter(|step| step.job.is_none()) {
+                    step.missing = Some(Missing::Gone);
                 }
             }
             for nested in self.store.get_workflows(&definition.ids(id, true)).await? {
@@ -114,5 +112,21 @@ impl Engine {
         ids.truncate(limit);
         let next = if more { ids.last().cloned() } else { None };
         Ok(WorkflowPage { workflows: self.store.get_workflows(&ids).await?, next })
+    }
+}
+
+/// Shows the jobs of steps, with as many of their results as an answer has room for; the others are to be had from the jobs.
+fn show_jobs(steps: &mut [StepView], jobs: Vec<Job>, now_ms: i64) {
+    let mut room = MAX_ANSWER_BYTES / 2;
+    for job in jobs {
+        let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) else { continue };
+        let mut job = settle(&job, now_ms).into_owned();
+        let size = job.result.as_ref().map_or(0, |result| escaped_bytes(result.get().as_bytes()));
+        if size > room {
+            job.result = None;
+            step.missing = Some(Missing::NoRoom);
+        }
+        room = room.saturating_sub(size);
+        step.job = Some(job);
     }
 }

@@ -6,4 +6,5 @@ pub(super) mod cancel;
 pub(super) mod create;
 pub(super) mod get;
 pub(super) mod nested;
+pub(super) mod results;
 pub(super) mod start;

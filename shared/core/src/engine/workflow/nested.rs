@@ -6,14 +6,12 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
 use super::create::WATCH_MS;
-use super::start::{Inherited, Results, jobs_of, largest_job};
+use super::start::{Inherited, jobs_of};
 use crate::engine::Engine;
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::MemberOf;
-use ojs_model::job::{Job, settle};
-use ojs_model::json::Json;
-use ojs_model::workflow::{Definition, Kind, Workflow, WorkflowState, job_id};
+use ojs_model::job::{Job, MemberOf, Parents, settle};
+use ojs_model::workflow::{Definition, Kind, Workflow, WorkflowState, job_id, parents_of};
 
 /// Workflows started or called off at a time.
 const CONCURRENCY: usize = 8;
@@ -27,7 +25,7 @@ impl Engine {
         &self,
         outer: &Workflow,
         definition: &Definition,
-        steps: Vec<(usize, &Definition, Option<Json>)>,
+        steps: Vec<(usize, &Definition, Option<Parents>)>,
     ) -> Result<()> {
         let each: Vec<_> = steps
             .into_iter()
@@ -44,7 +42,7 @@ impl Engine {
         outer: &'a Workflow,
         place: MemberOf,
         nested: &'a Definition,
-        inherited: Option<Json>,
+        inherited: Option<Parents>,
     ) -> BoxFuture<'a, Result<()>> {
         // It may start more of its kind: the type must not contain itself.
         async move {
@@ -114,7 +112,7 @@ impl Engine {
     pub(in crate::engine) fn inherited_results<'a>(
         &'a self,
         workflow: &'a Workflow,
-    ) -> BoxFuture<'a, Result<Option<Json>>> {
+    ) -> BoxFuture<'a, Result<Option<Parents>>> {
         async move {
             let Some(place) = &workflow.parent else { return Ok(None) };
             let Some(outer) = self.store.get_workflow(&place.workflow).await? else { return Ok(None) };
@@ -123,9 +121,7 @@ impl Engine {
             if first {
                 return self.inherited_results(&outer).await;
             }
-            // All its first jobs get the same: what there is room for beside the largest of them.
-            let largest = definition.nested(place.index).map_or(0, largest_job);
-            self.parent_results(&outer.id, &definition, place.index, largest, &mut Results::default()).await
+            Ok(parents_of(&outer, &definition, place.index).map(|parents| parents.of_workflow(&outer.id)))
         }
         .boxed()
     }

@@ -13,7 +13,7 @@
 //! | `ps` | previous state | | `nc` | nonce of the last write |
 //! | `gr` | message group | | `uk` | key of a unique job |
 //! | `kc` `kk` `kd` | kept once completed, cancelled, discarded, s | | | |
-//! | `wo` `pr` | step of a workflow, results of those before | | `cq` | asked to stop, ms |
+//! | `wo` `pr` `kr` | step of a workflow, whose results it gets, whether its own is kept | | `cq` | asked to stop, ms |
 //! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` `lo` | listing index | | `dup` `dus` | due index; of a parked job its limit, and when its message may be sent |
@@ -29,10 +29,9 @@ use crate::store::dynamo::attributes::{Item, b, get_n, n, s, take_s};
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::MemberOf;
-use ojs_model::job::QueueRetention;
 use ojs_model::job::unique::UniqueKey;
 use ojs_model::job::{CronOrigin, Job, JobError, Lease, Parked, Receipt, RetryPolicy, State};
+use ojs_model::job::{Keep, MemberOf, Parents, QueueRetention};
 use ojs_model::json::{Json, raw};
 use ojs_model::limit::RateLimitPolicy;
 use ojs_model::time::Moment;
@@ -110,7 +109,10 @@ impl Store {
         put("kk", job.retention.cancelled_s.map(n));
         put("kd", job.retention.discarded_s.map(n));
         put("wo", job.member_of.as_ref().map(|member| s(member.to_string())));
-        put("pr", json(&job.parent_results));
+        if let Some(parents) = &job.parents {
+            put("pr", Some(s(serde_json::to_string(parents).map_err(Error::internal)?)));
+        }
+        put("kr", kept_number(job.keeps_result).map(n));
         put("cq", job.cancel_requested_at.map(n));
         put("bt", job.batch.as_ref().map(|id| s(id.as_str())));
         put("gr", job.group.as_ref().map(s));
@@ -161,6 +163,7 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
     ]
     .map(number);
     let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe, cq, kc, kk, kd] = numbers;
+    let keeps_result = keep_of(number("kr"));
     let parked = item.get("dup").and_then(|dup| keys::limit_of_parked(dup.as_s().ok()?)).map(str::to_owned);
     let parked =
         parked.zip(number("dus")).map(|(limit, send_at_ms)| Parked { limit, send_at_ms, gap_ms: number("pg") });
@@ -201,6 +204,10 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
     let (waits_for, batch) = (id_in("wf")?, id_in("bt")?);
     let member_of = match text("wo") {
         Some(member) => Some(MemberOf::parse(&member).ok_or_else(|| broken("wo"))?),
+        None => None,
+    };
+    let parents: Option<Parents> = match text("pr") {
+        Some(parents) => Some(serde_json::from_str(&parents).map_err(|_| broken("pr"))?),
         None => None,
     };
     let errors: Vec<JobError> = match text("er") {
@@ -263,10 +270,28 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
         retention: QueueRetention { completed_s: kc, cancelled_s: kk, discarded_s: kd },
         member_of,
         cancel_requested_at: cq,
-        parent_results: text("pr").map(raw).transpose()?,
+        parents,
+        parent_results: None,
+        keeps_result,
         successor: text("nb"),
         id,
     })
+}
+
+fn kept_number(keep: Keep) -> Option<i64> {
+    match keep {
+        Keep::Never => None,
+        Keep::IfAny => Some(1),
+        Keep::Always => Some(2),
+    }
+}
+
+fn keep_of(number: Option<i64>) -> Keep {
+    match number {
+        None => Keep::Never,
+        Some(1) => Keep::IfAny,
+        Some(_) => Keep::Always,
+    }
 }
 
 /// A receipt handle as an attribute: AWS's are base64, which takes a quarter less room as bytes.

@@ -1,15 +1,17 @@
-//! A workflow as items: what was asked for (`D`), how far it is (`M`), and the open steps of a group or batch (`S#n`).
+//! A workflow as items: what was asked for (`D`, and of a long chain `D#n` for the steps from `n` on), how far it is (`M`), the open
+//! steps of a group or batch (`S`, in partitions of their own), and the results that later steps get (`R#n`, beside `M` or `S`).
 //!
 //! | name | holds | | name | holds |
 //! |---|---|---|---|---|
-//! | `df` | `D`: definition, JSON | | `s` `kd` | state, kind |
-//! | `st` | states of its steps, a letter each | | `sh` `op` | shards, and those with open steps |
+//! | `df` | `D`: definition, `D#n`: steps, JSON | | `s` `kd` | state, kind |
+//! | `st` | states of its steps, a letter each, a capital one if the result is kept | | `sh` `op` | shards, and those with open steps |
 //! | `ca` `en` | created, ended, ms | | `cr` | its first jobs may not all be made |
 //! | `nm` | name | | `cd` | its callbacks are made |
 //! | `v` `nc` | version, nonce of the last write | | `dup` `dus` | due index: when a tick looks after it |
 //! | `lp` `lo` | listing index, outermost ones only | | `ttl` | when the items may go, s |
 //! | `pa` | which member of which workflow it is | | `cf` | one of its callbacks has failed |
-//! | `tp` | `traceparent` of its making | | | |
+//! | `tp` | `traceparent` of its making | | `rx` | the kept results have a time to live |
+//! | `ct` | first steps of the `D#n` | | `re` | `R#n`: the result; absent where it is null |
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -19,7 +21,7 @@ use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::MemberOf;
 use ojs_model::job::State;
-use ojs_model::workflow::{Definition, Kind, StepState, Workflow, WorkflowState};
+use ojs_model::workflow::{Kind, StepState, Workflow, WorkflowState};
 
 /// How long a workflow inside another one is kept at least, s: 90 days.
 const NESTED_KEPT_S: i64 = 90 * 86_400;
@@ -33,13 +35,19 @@ impl Store {
         if let Some(name) = &workflow.name {
             put("nm", s(name));
         }
-        put("st", s(workflow.steps.iter().map(|step| step.letter()).collect::<String>()));
+        put("st", s(letters(workflow)));
         put("ca", n(workflow.created_at));
         put("v", n(workflow.version));
         put("nc", n(nonce));
         if let Some(at) = workflow.ended_at {
             put("en", n(at));
             put("ttl", n(self.workflow_ttl_s(at, workflow.parent.is_some())));
+        }
+        if !workflow.cuts.is_empty() {
+            put("ct", s(workflow.cuts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")));
+        }
+        if workflow.results_expire {
+            put("rx", n(1));
         }
         if workflow.shards > 0 {
             put("sh", n(workflow.shards));
@@ -71,6 +79,17 @@ impl Store {
     }
 }
 
+/// A letter for each step; a capital one where its result is kept.
+fn letters(workflow: &Workflow) -> String {
+    let mut letters: Vec<char> = workflow.steps.iter().map(|step| step.letter()).collect();
+    for at in &workflow.results {
+        if let Some(letter) = letters.get_mut(*at) {
+            letter.make_ascii_uppercase();
+        }
+    }
+    letters.into_iter().collect()
+}
+
 /// Shards that still have open steps.
 pub(in crate::store) fn open_shards(count: usize) -> AttributeValue {
     AttributeValue::Ns((0..count).map(|shard| shard.to_string()).collect())
@@ -97,7 +116,19 @@ pub(in crate::store) fn workflow_of(mut item: Item) -> Result<Workflow> {
             None => None,
         },
         state: take_s(&mut item, "s").and_then(|state| WorkflowState::parse(&state)).ok_or_else(broken)?,
-        steps: steps.chars().map(StepState::of_letter).collect::<Option<_>>().ok_or_else(broken)?,
+        results: steps
+            .chars()
+            .enumerate()
+            .filter(|(_, letter)| letter.is_ascii_uppercase())
+            .map(|(at, _)| at)
+            .collect(),
+        results_expire: item.contains_key("rx"),
+        cuts: take_s(&mut item, "ct")
+            .map_or_else(|| Some(Vec::new()), |cuts| cuts.split(',').map(|cut| cut.parse().ok()).collect())
+            .ok_or_else(broken)?,
+        steps: (steps.chars().map(|letter| StepState::of_letter(letter.to_ascii_lowercase())))
+            .collect::<Option<_>>()
+            .ok_or_else(broken)?,
         shards: get_n(&item, "sh").and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         creating: item.contains_key("cr"),
         called_back: item.contains_key("cd"),
@@ -110,7 +141,8 @@ pub(in crate::store) fn workflow_of(mut item: Item) -> Result<Workflow> {
     })
 }
 
-pub(in crate::store) fn definition_of(mut item: Item) -> Result<Definition> {
+/// What an item of a definition holds: the definition with its first steps, or further steps.
+pub(in crate::store) fn part_of<T: serde::de::DeserializeOwned>(mut item: Item) -> Result<T> {
     let text = take_s(&mut item, "df").ok_or_else(|| Error::internal("a workflow is missing its definition"))?;
     serde_json::from_str(&text).map_err(Error::internal)
 }

@@ -4,12 +4,13 @@
 //! | name | holds | | name | holds |
 //! |---|---|---|---|---|
 //! | `pe` | open steps, a number set | | `fa` | steps that failed, a number set |
+//! | `rs` | steps whose results are kept, a number set | | `ttl` | when the item may go, s |
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::FutureExt;
 
 use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::Item;
+use crate::store::dynamo::attributes::{Item, get_n};
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
@@ -21,6 +22,10 @@ pub struct Shard {
     pub open: Vec<usize>,
     /// Steps whose jobs failed.
     pub failed: Vec<usize>,
+    /// Steps whose results are kept.
+    pub results: Vec<usize>,
+    /// When the table may forget it, s since the Unix epoch; set once its workflow has ended.
+    pub ttl_s: Option<i64>,
 }
 
 impl Store {
@@ -47,12 +52,24 @@ impl Store {
         }
     }
 
-    /// Notes that a step's job has ended: one update, which changes nothing the second time. Answers the shard as it is then.
+    /// Notes that a step's job has ended, and whether its result is kept: one update, which changes nothing the second time.
+    /// Answers the shard as it is then; `None` when it is forgotten.
     ///
     /// # Errors
     /// The AWS error; it may be noted.
-    pub async fn close_step(&self, workflow: &JobId, shard: usize, step: usize, failed: bool) -> Result<Shard> {
-        let expression = if failed { "DELETE pe :step ADD fa :step" } else { "DELETE pe :step" };
+    pub async fn close_step(
+        &self,
+        workflow: &JobId,
+        shard: usize,
+        step: usize,
+        failed: bool,
+        kept: bool,
+    ) -> Result<Option<Shard>> {
+        let expression = match (failed, kept) {
+            (true, _) => "DELETE pe :step ADD fa :step",
+            (false, true) => "DELETE pe :step ADD rs :step",
+            (false, false) => "DELETE pe :step",
+        };
         let answer = self
             .client
             .update_item()
@@ -67,10 +84,8 @@ impl Store {
             .boxed()
             .await;
         match answer {
-            Ok(answer) => Ok(shard_of(&answer.attributes.unwrap_or_default())),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Ok(Shard::default())
-            }
+            Ok(answer) => Ok(Some(shard_of(&answer.attributes.unwrap_or_default()))),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
         }
     }
@@ -125,10 +140,10 @@ fn numbers(numbers: &[usize]) -> AttributeValue {
     AttributeValue::Ns(numbers.iter().map(ToString::to_string).collect())
 }
 
-fn shard_of(item: &Item) -> Shard {
+pub(in crate::store) fn shard_of(item: &Item) -> Shard {
     let set = |name: &str| match item.get(name) {
         Some(AttributeValue::Ns(numbers)) => numbers.iter().filter_map(|text| text.parse().ok()).collect(),
         _ => Vec::new(),
     };
-    Shard { open: set("pe"), failed: set("fa") }
+    Shard { open: set("pe"), failed: set("fa"), results: set("rs"), ttl_s: get_n(item, "ttl") }
 }

@@ -3,7 +3,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use futures::FutureExt;
 
-use super::item::{definition_of, open_shards, workflow_of};
+use super::definition::definition_items;
+use super::item::{open_shards, workflow_of};
 use crate::aws::{Service, service_error};
 use crate::store::dynamo::attributes::{Item, b, get_u64, n, s, take_s};
 use crate::store::dynamo::transact::{Reason, Transacted};
@@ -60,8 +61,6 @@ impl Store {
         if workflow.shards > 0 {
             main.insert("op".to_owned(), open_shards(workflow.shards));
         }
-        let mut asked = keys::workflow_definition(&workflow.id);
-        asked.insert("df".to_owned(), s(serde_json::to_string(definition).map_err(Error::internal)?));
         let put = |item: Item| {
             let put = Put::builder()
                 .table_name(&self.table)
@@ -69,7 +68,10 @@ impl Store {
                 .condition_expression("attribute_not_exists(pk)");
             Ok::<_, Error>(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
         };
-        let mut actions = vec![put(main)?, put(asked)?];
+        let mut actions = vec![put(main)?];
+        for part in definition_items(workflow, definition)? {
+            actions.push(put(part)?);
+        }
         if let Some((ticket, fingerprint)) = key {
             actions.push(self.transact_begin(ticket, fingerprint, workflow.id.as_str(), workflow.created_at)?);
         }
@@ -103,14 +105,6 @@ impl Store {
     /// The AWS error.
     pub async fn get_workflow(&self, id: &JobId) -> Result<Option<Workflow>> {
         self.get_item(keys::workflow(id)).await?.map(workflow_of).transpose()
-    }
-
-    /// Reads what was asked for with a workflow.
-    ///
-    /// # Errors
-    /// The AWS error.
-    pub async fn get_definition(&self, id: &JobId) -> Result<Option<Definition>> {
-        self.get_item(keys::workflow_definition(id)).await?.map(definition_of).transpose()
     }
 
     /// Writes what was computed from a workflow that was read, unless it has changed since. `nonce` marks this call for the
@@ -173,6 +167,14 @@ impl Store {
     /// The AWS error; it may be noted.
     pub async fn note_called_back(&self, id: &JobId) -> Result<()> {
         self.update_workflow(id, "SET cd = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
+    }
+
+    /// Notes that the kept results of a workflow that has ended have a time to live.
+    ///
+    /// # Errors
+    /// The AWS error; it may be noted.
+    pub(in crate::store) async fn note_results_expire(&self, id: &JobId) -> Result<()> {
+        self.update_workflow(id, "SET rx = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
     }
 
     /// Notes that a callback that an outer workflow waits for has failed.
@@ -241,35 +243,6 @@ impl Store {
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
             Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
         }
-    }
-
-    /// Lets the table forget what belongs to a workflow that has ended: its definition and shards.
-    ///
-    /// # Errors
-    /// The AWS error; some of it may be marked.
-    pub async fn expire_parts(&self, workflow: &Workflow, at_ms: i64) -> Result<()> {
-        let parts = (0..workflow.shards)
-            .map(|shard| keys::workflow_shard(&workflow.id, shard))
-            .chain([keys::workflow_definition(&workflow.id)]);
-        let each = parts.map(|key| {
-            self.client
-                .update_item()
-                .table_name(&self.table)
-                .set_key(Some(key))
-                .update_expression("SET #ttl = :ttl")
-                .condition_expression("attribute_exists(pk)")
-                .expression_attribute_names("#ttl", "ttl")
-                .expression_attribute_values(":ttl", n(self.workflow_ttl_s(at_ms, workflow.parent.is_some())))
-                .send()
-        });
-        for sent in futures::future::join_all(each).await {
-            match sent {
-                Ok(_) => {}
-                Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {}
-                Err(e) => return Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-            }
-        }
-        Ok(())
     }
 
     /// The next `limit` workflows after `after`, newest first: one query per shard of the listing index.

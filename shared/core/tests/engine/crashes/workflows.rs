@@ -119,10 +119,12 @@ async fn a_repeated_ack_starts_the_next_step_at_once() {
         enumerate(async |s| {
             s.stack.engine.create_workflow(workflow(&s, kind)).await.unwrap();
             let first = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
-            s.stack.engine.ack(Ack { id: first.id.clone(), holder: token(&first), result: None }).await.unwrap();
+            let result = |of: &Job| Some(raw(json!(of.job_type).to_string()).unwrap());
+            let done = Ack { id: first.id.clone(), holder: token(&first), result: result(&first) };
+            s.stack.engine.ack(done).await.unwrap();
             let job = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
             let holder = if by_token { token(&job) } else { Holder::default() };
-            let ack = || Ack { id: job.id.clone(), holder: holder.clone(), result: None };
+            let ack = || Ack { id: job.id.clone(), holder: holder.clone(), result: result(&job) };
             let answered = Box::pin(s.engine.ack(ack())).await;
             s.calm();
             if answered.is_err()
@@ -134,6 +136,13 @@ async fn a_repeated_ack_starts_the_next_step_at_once() {
             s.stack.clock.advance_ms(1_000);
             let next = s.stack.engine.fetch(fetch(&s)).await.unwrap();
             assert_eq!(next.len(), 1, "{kind}: {:?}", s.plan());
+            let results = next[0].parent_results.as_ref().unwrap().get();
+            let wanted = match kind {
+                "nested" => r#"[["a","b"]]"#,
+                "awaited" => r#"[["a"]]"#,
+                _ => r#"["a","b"]"#,
+            };
+            assert_eq!(results, wanted, "{kind}: {:?}", s.plan());
             s.claims(&next);
         })
         .await;
@@ -156,6 +165,33 @@ async fn a_repeated_cancellation_stops_the_jobs_at_once() {
         })
         .await;
     }
+}
+
+/// A job is handed out with the results before it, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_fetched_with_the_results_before_it() {
+    enumerate(async |s| {
+        let id = s.stack.engine.create_workflow(workflow(&s, "chain")).await.unwrap().workflow.id;
+        for _ in 0..2 {
+            let job = s.stack.engine.fetch(fetch(&s)).await.unwrap().remove(0);
+            let result = Some(raw(json!(job.job_type).to_string()).unwrap());
+            s.stack.engine.ack(Ack { id: job.id.clone(), holder: token(&job), result }).await.unwrap();
+        }
+        let fetched = Box::pin(s.engine.fetch(fetch(&s))).await;
+        s.calm();
+        if let Ok(jobs) = &fetched {
+            for job in jobs {
+                assert_eq!(job.parent_results.as_ref().unwrap().get(), r#"["a","b"]"#, "{:?}", s.plan());
+                s.stack.engine.ack(Ack { id: job.id.clone(), holder: token(job), result: None }).await.unwrap();
+            }
+        }
+        s.fetched(fetched);
+        s.drain().await;
+        // A claim that could not be undone used up the only attempt.
+        let state = s.stack.engine.get_workflow(&id).await.unwrap().workflow.state;
+        assert!(matches!(state, WorkflowState::Completed | WorkflowState::Failed), "{state:?}");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,2 +1,3 @@
 mod nested;
+mod results;
 mod workflows;
