@@ -177,7 +177,7 @@ bench-ticks: ## Measure how late jobs and cron jobs start, and a burst of 100,00
 
 .PHONY: bench-cold
 bench-cold: ## Measure the functions' cold start with a stand-in for Lambda's runtime API
-	@tools/cold_start.sh $(ARGS)
+	@dev/bench/cold_start.sh $(ARGS)
 
 .PHONY: watch
 watch: ## Run the functions on :9000 under cargo lambda watch, rebuilt at changes

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures the functions' cold start as Lambda would see it, without AWS and Docker: builds them for release and calls
-# tools/cold_start.py, which takes all other arguments (--help lists them). Result: target/bench/cold_start.json.
+# dev/bench/cold_start.py, which takes all other arguments (--help lists them). Result: target/bench/cold_start.json.
 #   --binary PATH   measure this program instead of building it (may be repeated: all are then measured in turns)
 #   --rie           also under AWS's own Runtime Interface Emulator, which aws-sam-cli brings along (Linux, x86_64)
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 # shellcheck source=tools/lib.sh
 source tools/lib.sh
 
@@ -32,4 +32,4 @@ if $built; then
 fi
 cargo build ${LOCKED:+"$LOCKED"} --profile measure --bin ojs-local
 
-exec python3 tools/cold_start.py --local "$target_dir/measure/ojs-local" --out "$target_dir/bench" "${arguments[@]}"
+PYTHONPATH=tools exec python3 dev/bench/cold_start.py --local "$target_dir/measure/ojs-local" --out "$target_dir/bench" "${arguments[@]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cold start of the functions as Lambda would see it, measured without AWS (tools/cold_start.sh builds and calls it).
+"""Cold start of the functions as Lambda would see it, measured without AWS (dev/bench/cold_start.sh builds and calls it).
 
 Each start is a new process with this script as its Lambda Runtime API and as Secrets Manager, and the local stack as
 DynamoDB and SQS. Table and queue are there, as on AWS. The programs are measured in turns, so that whatever else the
@@ -33,7 +33,7 @@ import zlib
 from ojs_client import Client
 from ports import free_ports, wait
 
-EVENTS = pathlib.Path(__file__).resolve().parents[1] / "events"
+EVENTS = pathlib.Path(__file__).resolve().parents[2] / "events"
 # Program → the event that it gets. Whatever has another name is taken for the API.
 TICKS = {"scheduler": "scheduled-tick", "cron": "cron-tick"}
 REQUESTS = 10
