@@ -17,6 +17,11 @@ resource "aws_sqs_queue" "dead_letters" {
   sqs_managed_sse_enabled = var.kms_key_arn == "" ? true : null
   kms_master_key_id       = var.kms_key_arn == "" ? null : var.kms_key_arn
   tags                    = local.tags
+
+  # A message is the only thing that starts its job: it must not go when a name is taken out of queue_names.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "aws_sqs_queue" "jobs" {
@@ -36,4 +41,8 @@ resource "aws_sqs_queue" "jobs" {
   sqs_managed_sse_enabled = var.kms_key_arn == "" ? true : null
   kms_master_key_id       = var.kms_key_arn == "" ? null : var.kms_key_arn
   tags                    = local.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }

@@ -8,6 +8,11 @@ resource "aws_dynamodb_table" "jobs" {
   deletion_protection_enabled = var.deletion_protection
   tags                        = local.tags
 
+  # The jobs outlive this folder, as they outlive a CloudFormation stack: README.md says how to take it down.
+  lifecycle {
+    prevent_destroy = true
+  }
+
   dynamic "attribute" {
     for_each = { pk = "S", sk = "S", dup = "S", dus = "N", dlp = "S", dlq = "S", dls = "S", lp = "S", lo = "B" }
 
