@@ -5,7 +5,7 @@ terraform {
   required_providers {
     aws = {
       source = "hashicorp/aws"
-      # The schema that tools/terraform_schema.py checks against is 6.69's.
+      # The schema that tools/terraform_lint.py and tools/terraform_plan.py check against is 6.69's.
       version = "~> 6.69"
     }
   }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks that template.yaml and terraform/ make the same system.
 
-    tools/venv.sh terraform
-    .venv-terraform/bin/python tools/check_parity.py [--self-test]
+    tools/venv.sh deploy
+    .venv-deploy/bin/python tools/check_parity.py [--self-test]
 
 Evaluates both with the same parameters - the defaults, each parameter changed alone, and two mixtures - and compares every
 setting of every resource, right, alarm and output; then what values the parameters take. --self-test breaks one of the two in many places
@@ -12,6 +12,7 @@ and checks that each break is noticed.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import pathlib
@@ -38,8 +39,8 @@ ONLY_IN_TERRAFORM = {
     "tags": "CloudFormation gives a stack's tags (sam deploy --tags) to its resources",
 }
 # Not compared, by the rules in infra/model.py: roles' names (CloudFormation makes them up; Terraform's have the region), the secret's recovery window
-# (CloudFormation knows none), statement ids of permissions. Not comparable: the template keeps the table and the
-# queues when the stack goes (DeletionPolicy); Terraform has the table's deletion protection only.
+# (CloudFormation knows none), statement ids of permissions.
+# `Kept` is DeletionPolicy there and prevent_destroy here.
 
 # For each parameter: another value, in CloudFormation's terms, and then values at and beyond the edges.
 VALUES = {
@@ -93,10 +94,12 @@ def to_terraform(value, type_):
 class Sources:
     """The two descriptions, or changed copies of them."""
 
-    def __init__(self, terraform=None, template=None):
-        self.folder = ROOT / "terraform"
+    def __init__(self, terraform=None, template=None, folder=ROOT / "terraform"):
+        self.folder = folder
         self.blocks = hcl.read_folder(self.folder, terraform)
         self.template = template or (ROOT / "template.yaml").read_text(encoding="utf-8")
+        self.given = {}  # variables that no parameter has
+        self.key = (folder, *sorted((terraform or {}).items()))
 
     def variables(self):
         return Module(self.blocks, self.folder).variables
@@ -106,7 +109,7 @@ class Sources:
         given = {variable_of(name): value for name, value in parameters.items()}
         if missing := given.keys() - types.keys():
             raise EvaluationError(f"no variable {', '.join(sorted(missing))}")
-        return Module(self.blocks, self.folder, {name: to_terraform(value, types[name]) for name, value in given.items()})
+        return Module(self.blocks, self.folder, self.given | {name: to_terraform(value, types[name]) for name, value in given.items()})
 
 
 def scenarios():
@@ -144,14 +147,35 @@ def short(value):
     return text if len(text) <= 160 else text[:157] + "..."
 
 
+# What a description makes with some parameters is asked again for each break of the other one.
+@functools.lru_cache(maxsize=None)
+def template_of(text, *parameters):
+    return Template(text, dict(parameters))
+
+
+@functools.lru_cache(maxsize=None)
+def template_model(text, *parameters):
+    return of_template(template_of(text, *parameters))
+
+
+_terraform = {}
+
+
+def terraform_model(sources, parameters):
+    key = (sources.key, *parameters.items())
+    if key not in _terraform:
+        _terraform[key] = of_terraform(sources.module(parameters))
+    return _terraform[key]
+
+
 def compare(sources, parameters):
     """What differs when both are evaluated with the parameters."""
     try:
-        template = of_template(Template(sources.template, parameters))
+        template = template_model(sources.template, *parameters.items())
     except (TemplateError, ValueError, LookupError, AttributeError, TypeError) as error:
         return [f"template.yaml: {type(error).__name__}: {error}"]
     try:
-        terraform = of_terraform(sources.module(parameters))
+        terraform = terraform_model(sources, parameters)
     except (EvaluationError, ValueError, LookupError, AttributeError, TypeError) as error:
         return [f"terraform/: {type(error).__name__}: {error}"]
     return list(differences(template, terraform))
@@ -159,18 +183,18 @@ def compare(sources, parameters):
 
 def compare_names(sources):
     """Parameters without a variable, and the other way round."""
-    parameters = {variable_of(name) for name in Template(sources.template).parameters}
+    parameters = {variable_of(name) for name in template_of(sources.template).parameters}
     variables = set(sources.variables())
     found = [f"variable {name} is missing in terraform/" for name in sorted(parameters - variables)]
     found += [f"variable {name} has no parameter in template.yaml" for name in sorted(variables - parameters - ONLY_IN_TERRAFORM.keys())]
     found += [f"variable {name} of ONLY_IN_TERRAFORM is not there or has a parameter" for name in sorted(ONLY_IN_TERRAFORM.keys() - (variables - parameters))]
-    found += [f"parameter {name} is missing in VALUES of tools/check_parity.py" for name in Template(sources.template).parameters.keys() ^ VALUES.keys()]
+    found += [f"parameter {name} is missing in VALUES of tools/check_parity.py" for name in template_of(sources.template).parameters.keys() ^ VALUES.keys()]
     return found
 
 
 def compare_parameter(sources, name):
     """Default, description and accepted values of a parameter and its variable."""
-    template, variables = Template(sources.template), sources.variables()
+    template, variables = template_of(sources.template), sources.variables()
     variable, parameter = variable_of(name), template.parameters[name]
     if variable not in variables:
         return [f"no variable {variable}"]

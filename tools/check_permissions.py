@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares what the functions' code can ask of AWS with what template.yaml and terraform/iam.tf let it. Runs in .venv-deploy.
+"""Compares what the functions' code can ask of AWS with what template.yaml and terraform/ let it. Runs in .venv-deploy.
 
     check_permissions.py                            compares; an action too few or too many fails
     check_permissions.py --why FUNCTION ACTION      the calls by which the function reaches the action
@@ -12,6 +12,9 @@ import pathlib
 import re
 import sys
 
+from check_parity import KEY, Sources
+from infra.cloudformation import Template
+from infra.model import FUNCTION, of_template, of_terraform
 from rust_calls import Graph
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -75,15 +78,8 @@ ALWAYS = {
     ("key", "kms:GenerateDataKey*"),
     ("key", "kms:ReEncrypt*"),
 }
-# Part of a statement's resource, as written → what kind it is; the first that fits.
-KINDS = [
-    (r"/index/", "index"),
-    (r":sqs:|queues", "queues"),
-    (r"log_?group", "logs"),
-    (r"kms", "key"),
-    (r"secret", "secret"),
-    (r"table", "table"),
-]
+# Part of an ARN → what kind of thing it is; the first that fits.
+KINDS = {"/index/": "index", ":dynamodb:": "table", ":sqs:": "queues", ":logs:": "logs", ":kms:": "key", ":secretsmanager:": "secret"}
 
 
 class Problem(Exception):
@@ -142,79 +138,22 @@ def unseen_operations(graph):
 
 def kind_of(resource):
     """What a statement is about."""
-    for pattern, kind in KINDS:
-        if re.search(pattern, str(resource), re.IGNORECASE):
+    for part, kind in KINDS.items():
+        if part in resource:
             return kind
     raise Problem(f"no kind for the resource {resource}")
 
 
-def listed(value):
-    """A list of what may be one thing or a list."""
-    return value if isinstance(value, list) else [value]
-
-
-def granted_by_template():
-    """Function → what its role's policies in template.yaml grant. Policies under a condition count."""
-    from samcli.yamlhelper import yaml_parse
-
-    template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
-    granted = {}
+def granted(model):
+    """Function → what the statements of its role allow, of a description that is evaluated (infra/model.py)."""
+    found = {}
     for name in FUNCTIONS:
-        pairs = granted[name] = set()
-        role = template["Resources"][f"{name.title()}Role"]["Properties"]
-        if "ManagedPolicyArns" in role:
-            raise Problem(f"{name}: managed policies")
-        for policy in role["Policies"]:
-            policy = policy["Fn::If"][1] if "Fn::If" in policy else policy
-            for statement in policy["PolicyDocument"]["Statement"]:
-                for action in listed(statement["Action"]):
-                    pairs.add((kind_of(statement["Resource"]), action))
-    return granted
-
-
-def unquoted(value):
-    """python-hcl2 keeps a string's quotation marks."""
-    return value.strip('"') if isinstance(value, str) else value
-
-
-def actions_of(statement, values):
-    """The actions of a Terraform statement: a list, or a local value that is one; nothing computed."""
-    actions = statement.get("actions")
-    if isinstance(actions, str) and (match := re.fullmatch(r"\$\{local\.(\w+)\}", actions)):
-        actions = values.get(match[1])
-    if not isinstance(actions, list):
-        raise Problem(f"terraform: the actions {statement.get('actions')} are not a plain list")
-    return [unquoted(action) for action in actions]
-
-
-def statements_of(document):
-    """(statement, what it is about) of a policy document. `dynamic "statement"` blocks count."""
-    for statement in document.get("statement", []):
-        yield statement, statement["resources"]
-    for dynamic in document.get("dynamic", []):
-        for label, block in dynamic.items():
-            if unquoted(label) == "statement":
-                for statement in block["content"]:
-                    # The resource may be `statement.value`.
-                    yield statement, [*statement["resources"], block["for_each"]]
-
-
-def granted_by_terraform(folder):
-    """Function → what its `data "aws_iam_policy_document"` in iam.tf grants."""
-    import hcl2
-
-    files = {file.name: hcl2.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.tf")}
-    values = {name: value for file in files.values() for block in file.get("locals", []) for name, value in block.items()}
-    granted = {}
-    for block in files["iam.tf"].get("data", []):
-        for name, document in block.get('"aws_iam_policy_document"', {}).items():
-            if unquoted(name) in FUNCTIONS:
-                granted[unquoted(name)] = {
-                    (kind_of(about), action)
-                    for statement, about in statements_of(document)
-                    for action in actions_of(statement, values)
-                }
-    return granted
+        role = model[f"{FUNCTION} ojs-{name}"]["Role"]
+        statements = role["Statements"].values()
+        if role.keys() != {"Description", "AssumeRolePolicyDocument", "Statements"} or any(s["Effect"] != "Allow" for s in statements):
+            raise Problem(f"{name}: a role with more than statements that allow")
+        found[name] = {(kind_of(about), action) for s in statements for about in s["Resource"] for action in s["Action"]}
+    return found
 
 
 class Results:
@@ -254,15 +193,12 @@ def compare_all():
         sorted(unseen_operations(code["api"].graph)),
     )
     needed = {name: set(code[name].needs) | ALWAYS for name in FUNCTIONS}
-    for name, granted in granted_by_template().items():
-        results.compare(f"template.yaml, {name}", needed[name], granted)
-    terraform = ROOT / "terraform"
-    if (terraform / "iam.tf").exists():
-        granted = granted_by_terraform(terraform)
-        for name in FUNCTIONS:
-            results.compare(f"terraform/iam.tf, {name}", needed[name], granted.get(name, set()))
-    else:
-        print("terraform/iam.tf does not exist: not compared")
+    # With everything that depends on a parameter.
+    sources, parameters = Sources(), {"KmsKeyArn": KEY}
+    models = {"template.yaml": of_template(Template(sources.template, parameters)), "terraform/": of_terraform(sources.module(parameters))}
+    for description, model in models.items():
+        for name, allowed in granted(model).items():
+            results.compare(f"{description}, {name}", needed[name], allowed)
     print(f"{results.passed} passed, {results.failed} failed")
     return results.failed == 0
 
@@ -277,7 +213,7 @@ def main():
         return 0
     try:
         return 0 if compare_all() else 1
-    except Problem as problem:
+    except (Problem, ValueError) as problem:
         print(f"FAILED  {problem}\n0 passed, 1 failed")
         return 1
 

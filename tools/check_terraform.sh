@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Checks terraform/ without an account and without Terraform's registry: its format, its arguments and references against
-# the AWS provider's schema, with Terraform itself against a provider without AWS, and that it makes what template.yaml makes. The
-# checkers are also shown mistakes that they must find.
+# Checks terraform/ without an account and without Terraform's registry: with Terraform itself (fmt, validate, plan and apply
+# against a provider that has AWS's schema and no AWS), what `validate` does not look at, that it makes what template.yaml
+# makes, and with checkov. The checkers are also shown mistakes that they must find.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/venv.sh terraform
+tools/venv.sh deploy
 tools/venv.sh checkov
-python=.venv-terraform/bin/python
+python=.venv-deploy/bin/python
 status=0
 run() { "$@" || status=1; }
 
 # The schema is read from a package that is downloaded and not installed. The folder goes with the environment.
-schema=.venv-terraform/schema
+schema=.venv-deploy/schema
 if ! cmp --silent tools/requirements-terraform-schema.txt "$schema/.requirements"; then
     echo "Downloading the AWS provider's schema (70 MB) into $schema" >&2
     rm -rf "$schema"
     mkdir -p "$schema"
     download() {
-        .venv-terraform/bin/pip download --disable-pip-version-check -q --no-deps --require-hashes \
+        .venv-deploy/bin/pip download --disable-pip-version-check -q --no-deps --require-hashes \
             -r tools/requirements-terraform-schema.txt -d "$schema"
     }
     download || { echo "check_terraform.sh: pip failed, trying once more" >&2; sleep 3; download; }
@@ -37,14 +37,13 @@ if command -v terraform >/dev/null; then
     echo "Terraform: validate, plan and apply without AWS"
     run "$python" tools/terraform_plan.py --schema "$schema"
 else
-    echo "SKIPPED: terraform is not installed: no check of the format of terraform/, no validate, plan and apply without AWS" >&2
+    echo "SKIPPED: no terraform here, so no fmt, validate, plan and apply of terraform/. To install it: https://developer.hashicorp.com/terraform/install" >&2
     echo "0 passed, 0 failed, 2 skipped"
 fi
 
-echo "Schema: arguments, blocks and references"
-run "$python" tools/terraform_schema.py --schema "$schema"
-echo "Schema: mistakes that must be found"
-run "$python" tools/terraform_schema.py --schema "$schema" --self-test
+echo "Lint: what validate does not look at"
+run "$python" tools/terraform_lint.py --schema "$schema"
+run "$python" -m unittest discover --start-directory tools --pattern test_terraform_lint.py
 echo "Parity: template.yaml and terraform/ make the same"
 run "$python" tools/check_parity.py
 echo "Parity: differences that must be found"

@@ -4,8 +4,9 @@
     terraform_plan.py --schema FOLDER
 
 Needs the terraform CLI; tools/check_terraform.sh says when there is none. Nothing is downloaded, nothing leaves the machine. What Terraform
-makes of the files is then compared with what tools/infra/evaluate.py makes of them, on which check_parity.py rests; and for each
-variable, whether it refuses the same values.
+makes of the files is then compared with what the offline fallback, tools/infra/evaluate.py, makes of them, on which
+check_parity.py, check_contract.py and check_permissions.py rest; and for each variable, whether it refuses the same values.
+Mistakes that `validate` must name are planted too: they show that the provider's schema arrives in Terraform as it is.
 """
 
 from __future__ import annotations
@@ -23,11 +24,26 @@ import tempfile
 from check_parity import ROOT, VALUES, Sources, differences, scenarios, to_terraform, variable_of
 from infra import hcl
 from infra.evaluate import EvaluationError
-from infra.provider import Provider, folder
 from infra.stub_provider import Stub
+from terraform_lint import provider_of
 
 # Of scenarios(), each of which is an apply: these have everything that the others have.
 SCENARIOS = ("the defaults", "everything changed", "everything changed, with own secret and dashboard")
+# (file, text that is there, what takes its place, what Terraform must say)
+MISTAKES = [
+    ("table.tf", '"aws_dynamodb_table" "jobs"', '"aws_dynamo_table" "jobs"', 'does not support resource type "aws_dynamo_table"'),
+    ("queues.tf", "message_retention_seconds = 1209600", "message_retention_secs = 1209600", 'argument named "message_retention_secs"'),
+    ("functions.tf", "  role             = aws_iam_role.function[each.key].arn\n", "", 'argument "role" is required'),
+    ("api.tf", "access_log_settings {", "access_log_setting {", 'Blocks of type "access_log_setting"'),
+    ("table.tf", "  ttl {\n", "  ttl = {\n", 'argument named "ttl"'),
+    ("table.tf", "  point_in_time_recovery {\n", "  point_in_time_recovery {\n    enabled = true\n  }\n  point_in_time_recovery {\n", "Too many point_in_time_recovery"),
+    ("table.tf", "billing_mode                =", "arn                         =", "arn can only be read"),
+    ("api.tf", "auto_deploy = true", 'auto_deploy = "yes"', "a bool is required"),
+    ("functions.tf", "architectures    = [var.architecture]", 'architectures    = "arm64"', "list of string required"),
+    ("secret.tf", "secret_string_wo         =", "secret_string            =", "Ephemeral values are not valid"),
+    ("main.tf", "  account    =", "  acount     =", "undeclared local value"),
+    ("dashboard.tf", "jsonencode(", "jsonencod(", "Call to unknown function"),
+]
 # What Terraform keeps elsewhere, or evaluates from files that are not there.
 NOT_COMPARED = {"secret_string_wo", "source_code_hash", "filename"}
 
@@ -106,6 +122,18 @@ def compare_state(terraform, sources, parameters):
     return [line.replace("template.yaml", "evaluate.py").replace("terraform/", "Terraform") for line in found]
 
 
+def planted(terraform):
+    """Mistakes that `validate` does not name, each with what it says instead."""
+    for file, old, new, expected in MISTAKES:
+        path = terraform.folder / file
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        _, output, error = terraform.run("validate", "-no-color")
+        path.write_text(text, encoding="utf-8")
+        said = " ".join(re.sub("[│╷╵]", " ", output + error).split())
+        yield f"validate names {new.strip()!r}", [] if expected in said and old in text else [said or f"{old!r} is not there"]
+
+
 def pruned(theirs, ours):
     """Of Terraform's blocks the settings that ours have: the others are null or computed."""
     if isinstance(ours, list) and isinstance(theirs, list) and all(isinstance(block, dict) for block in ours + theirs):
@@ -142,9 +170,8 @@ def main():
     parser.add_argument("--schema", type=pathlib.Path, required=True, help="folder with the wheel of cdktn-provider-aws")
     arguments = parser.parse_args()
     sources = Sources()
-    provider = Provider(next(arguments.schema.glob("cdktn_provider_aws-*.whl")))
+    provider = provider_of(arguments.schema, sources.blocks)
     used = {(block.kind, block.labels[0]) for block in sources.blocks if block.kind in ("resource", "data", "ephemeral")}
-    provider.load({folder(kind, type_) for kind, type_ in used})
     passed = failed = 0
 
     def result(title, problems):
@@ -163,6 +190,8 @@ def main():
                 code, output, error = terraform.run(*arguments_)
                 warned = re.search(r"Warning: .*", output + error)
                 result(f"terraform {arguments_[0]}", [(error or output).strip()] if code else [warned[0]] if warned else [])
+            for title, problems in planted(terraform):
+                result(title, problems)
             for title, parameters in scenarios():
                 if title in SCENARIOS:
                     result(f"apply with {title}", compare_state(terraform, sources, parameters))

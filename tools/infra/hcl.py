@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import re
 
 import hcl2
 from lark import Token, Tree
@@ -92,38 +93,10 @@ def line_of(tree: Tree) -> int:
     return next((token.line for token in tree.scan_values(lambda token: isinstance(token, Token))), 0)
 
 
-def references(tree: Tree, bound: frozenset[str] = frozenset()):
-    """Yields (root, path, line) of everything that an expression refers to: ("var", ["name"], 7)."""
-    if not isinstance(tree, Tree):
-        return
-    if tree.data == "expr_term" and len(parts(tree)) == 1 and isinstance(parts(tree)[0], Tree):
-        term = parts(tree)[0]
-        if term.data in ("identifier", "get_attr_expr_term", "index_expr_term", "full_splat_expr_term", "attr_splat_expr_term"):
-            yield from _traversal(tree, bound)
-            return
-    if tree.data in ("for_tuple_expr", "for_object_expr"):
-        intro = next(tree.find_data("for_intro"))
-        names = frozenset(text_of(part) for part in parts(intro) if isinstance(part, Tree) and part.data == "identifier")
-        # What is looped over does not see the loop's names.
-        yield from references([p for p in parts(intro) if isinstance(p, Tree)][-1], bound)
-        for part in parts(tree):
-            if isinstance(part, Tree) and part.data != "for_intro":
-                yield from references(part, bound | names)
-        return
-    if tree.data == "object_elem":
-        key, *rest = [part for part in parts(tree) if isinstance(part, Tree)]
-        if bare_key(key) is None:
-            yield from references(key, bound)
-        for part in rest:
-            yield from references(part, bound)
-        return
-    if tree.data == "function_call":
-        yield "()", [text_of(parts(tree)[0])], line_of(tree)
-        for part in parts(tree)[1:]:
-            yield from references(part, bound)
-        return
-    for part in parts(tree):
-        yield from references(part, bound)
+def source_of(tree: Tree) -> str:
+    """A tree's text without comments, to search in: a space between any two words, none around dots."""
+    text = " ".join(source_of(part) if isinstance(part, Tree) else str(part) for part in parts(tree))
+    return re.sub(r" ?\. ?", ".", text)
 
 
 def bare_key(key: Tree) -> str | None:
@@ -132,28 +105,3 @@ def bare_key(key: Tree) -> str | None:
     if isinstance(inner, Tree) and inner.data == "expr_term" and len(parts(inner)) == 1:
         inner = parts(inner)[0]
     return text_of(inner) if isinstance(inner, Tree) and inner.data in ("identifier", "keyword") else None
-
-
-def _traversal(tree: Tree, bound):
-    path, node = [], tree
-    line = line_of(tree)
-    while True:
-        inner = parts(node)[0] if node.data == "expr_term" else node
-        if isinstance(inner, Token):  # a parenthesis
-            yield from references(parts(node)[1], bound)
-            return
-        if inner.data == "identifier":
-            root = text_of(inner)
-            if root not in bound:
-                yield root, path, line
-            return
-        if inner.data not in ("get_attr_expr_term", "index_expr_term", "full_splat_expr_term", "attr_splat_expr_term"):
-            yield from references(inner, bound)
-            return
-        base, step = parts(inner)
-        if inner.data == "get_attr_expr_term":
-            path.insert(0, text_of([p for p in parts(step) if isinstance(p, Tree)][0]))
-        else:
-            path.insert(0, "[]")
-            yield from references(step, bound)
-        node = base

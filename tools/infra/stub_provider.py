@@ -83,8 +83,13 @@ class Stub:
     def _nothing(self, _request, _context):
         return self.pb.Empty()
 
-    ValidateProviderConfig = ConfigureProvider = ValidateResourceConfig = ValidateDataResourceConfig = _nothing
+    ValidateProviderConfig = ConfigureProvider = ValidateDataResourceConfig = _nothing
     ValidateEphemeralResourceConfig = CloseEphemeralResource = StopProvider = _nothing
+
+    def ValidateResourceConfig(self, request, _context):
+        """Terraform leaves to the provider that what it makes is not set."""
+        found = set_and_read_only(self.schemas["resource", request.type_name], read(request.config))
+        return self.pb.Validated(diagnostics=[self.pb.Diagnostic(severity=1, summary=f"{name} can only be read") for name in found])
 
     def UpgradeResourceState(self, request, _context):
         return self.pb.State(state=self.pb.DynamicValue(json=request.raw_state.json))
@@ -156,6 +161,17 @@ def cty(attribute):
     if not match:
         raise ValueError(f"{attribute.name}: unknown type {attribute.type}")
     return ["map" if match[2] == "Map" else attribute.shape, SIMPLE[match[1]]]
+
+
+def set_and_read_only(attributes, value):
+    """Names of what is set and only the provider may set."""
+    for a in attributes.values():
+        given = value.get(a.name)
+        if a.is_block:
+            for block in given if isinstance(given, list) else []:
+                yield from set_and_read_only(a.inner, block)
+        elif given is not None and not a.settable:
+            yield a.name
 
 
 def is_write_only(attribute):
