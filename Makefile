@@ -76,7 +76,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: check
-check: lint deny check-template check-permissions check-terraform check-conformance check-ministack ## All checks but the tests: lint, dependencies, template, Terraform, conformance, ministack
+check: lint deny check-template check-contract check-permissions check-terraform check-conformance check-ministack ## All checks but the tests: lint, dependencies, template, Terraform, conformance, ministack
 
 .PHONY: check-docs
 check-docs: ## Check the documentation: links, length of the README, plain words
@@ -93,6 +93,12 @@ deny: ## Check licences, bans and sources of the dependencies (deny.toml)
 .PHONY: check-template
 check-template: ## Check template.yaml: cfn-lint, sam validate, what it expands to, checkov
 	@tools/check_template.sh
+
+.PHONY: check-contract
+check-contract: ## Check what the parts of a deployment promise each other and the code, in template.yaml and terraform/
+	@tools/venv.sh deploy
+	@.venv-deploy/bin/python tools/check_contract.py
+	@.venv-deploy/bin/python -m unittest discover --start-directory tools --pattern test_check_contract.py
 
 .PHONY: check-permissions
 check-permissions: ## Check that each function is granted what its code calls, and nothing else
