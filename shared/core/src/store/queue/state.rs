@@ -3,6 +3,7 @@
 //! | name | holds | | name | holds |
 //! |---|---|---|---|---|
 //! | `pa` | paused since, ms; absent while it is not | | `pl` `ra` | last paused, last resumed, ms |
+//! | `pc` | mark of the last pause or resumption, ms | | | |
 //! | `tr` | priorities with an SQS queue of their own, a number set | | `cf` | configuration, JSON |
 
 use aws_sdk_dynamodb::types::AttributeValue;

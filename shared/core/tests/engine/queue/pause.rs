@@ -1,7 +1,9 @@
 //! Paused queues: nothing is fetched from them, on any instance; all else goes on.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use ojs_core::Engine;
 use ojs_core::engine::{Fetch, TickBudget};
+use ojs_fault_injection::{Fault, Plan, Then};
 use ojs_model::job::State;
 use ojs_testkit::TestStack;
 use serde_json::json;
@@ -79,4 +81,37 @@ async fn pausing_and_resuming_twice_is_as_once() {
     let queues = stack.engine.list_queues(None, 10).await.unwrap().queues;
     assert_eq!((queues.len(), queues[0].name.as_str(), queues[0].paused_at), (1, "q", None));
     stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_or_resumption_that_arrives_late_does_not_undo_a_newer_one() {
+    for (at, repeated) in [(0, false), (0, true), (1, false), (1, true)] {
+        let stack = TestStack::start().await;
+        let paused = async || {
+            let page = stack.engine.list_queues(None, 10).await.unwrap();
+            let listed = page.queues.iter().any(|queue| queue.name == "default" && queue.paused_at.is_some());
+            let state = stack.engine.store().queue_states(&["default"]).await.unwrap().remove(0).1;
+            (state.paused_at.is_some(), listed)
+        };
+        stack.enqueue(json!({})).await;
+        let (engine, wire) = stack.instance(1).await;
+        for pauses in [true, false] {
+            let request = async |engine: &Engine, pauses: bool| {
+                if pauses { engine.pause_queue("default").await } else { engine.resume_queue("default").await }
+            };
+            wire.disturb(Plan { at, fault: Fault::Late, then: Then::Continue });
+            request(&engine, pauses).await.unwrap_err();
+            wire.calm();
+            if repeated {
+                request(&stack.engine, pauses).await.unwrap();
+            }
+            // By an instance whose clock is behind, if the table has something to show it: it counts all the same.
+            let behind = if at == 1 || repeated { -5_000 } else { 0 };
+            request(&*stack.skewed(behind).await, !pauses).await.unwrap();
+            assert_eq!(paused().await, (!pauses, !pauses));
+            wire.deliver().await;
+            assert_eq!(paused().await, (!pauses, !pauses), "call {at}, repeated: {repeated}, pauses: {pauses}");
+        }
+        stack.stop().await;
+    }
 }
