@@ -27,7 +27,7 @@ pub use dynamo::update::Updated;
 pub use idempotency::{Begun, Record, Ticket};
 pub use job::claim::ClaimRequest;
 pub use job::dead_letter::DeadLetterPosition;
-pub use job::delete::Deleted;
+pub use job::delete::{Deletable, Deleted};
 pub use job::due::{DueEntry, DuePage, Place, UnfinishedPage};
 pub use job::park::{Reserved, SENT_MS};
 pub use job::put::Put;

@@ -1,8 +1,8 @@
 use super::refuse;
 use crate::engine::enqueue::unique::{Kept, duplicate};
 use crate::engine::{Engine, MAX_ANSWER_BYTES, MAX_RACES};
-use crate::store::{DeadLetterPosition, Updated};
-use ojs_model::error::{Error, Result};
+use crate::store::{DeadLetterPosition, Deletable, Deleted, Updated};
+use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::{Event, Job, MAX_ENVELOPE_BYTES, Refusal, RetryPolicy, State, message_group, queue_name, step};
 use ojs_model::json::{Fields, Json};
@@ -176,12 +176,20 @@ impl Engine {
     /// # Errors
     /// `not_found` when the job is no dead letter; the AWS error.
     pub async fn delete_dead_letter(&self, id: &JobId) -> Result<()> {
-        if self.store.delete_dead(id).await? {
-            tracing::info!(job_id = %id, "dead letter deleted");
-            return Ok(());
+        match self.store.delete_ended(id, Deletable::DeadLetter).await? {
+            Deleted::Done => {}
+            Deleted::Refused(job) if job.dead_letter => match self.finish_and_delete(*job).await {
+                // It was retried or deleted meanwhile.
+                Err(error) if matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound) => {
+                    return Err(not_dead(id));
+                }
+                done => done?,
+            },
+            // What only the clock has made a dead letter is not stored as one, and its message is still to come.
+            Deleted::Refused(_) | Deleted::Missing => return Err(not_dead(id)),
         }
-        // What only the clock has made a dead letter is not stored as one, and its message is still to come.
-        Err(not_dead(id))
+        tracing::info!(job_id = %id, "dead letter deleted");
+        Ok(())
     }
 }
 

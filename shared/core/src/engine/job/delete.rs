@@ -2,32 +2,36 @@ use std::borrow::Cow;
 
 use super::refuse;
 use crate::engine::{Engine, MAX_RACES};
-use crate::store::{Deleted, Updated};
+use crate::store::{Deletable, Deleted, Updated};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::{Job, Refusal, settle};
 
 impl Engine {
-    /// Deletes a job that has ended, for good (bulk operations section 8): one conditional delete; for a unique job a read
-    /// of its lock, then one transaction that takes both.
+    /// Deletes a job that has ended, for good (bulk operations section 8): one conditional delete. If its end entails more than
+    /// the job, that is finished first; for a unique job then a read of its lock and one transaction that takes both.
     ///
     /// What only the clock has ended is first written down as ended, so that all that follows from its end happens.
     ///
     /// # Errors
     /// `not_found`; `conflict` when the job has not ended; the AWS error, after which it may be gone.
     pub async fn delete_job(&self, id: &JobId) -> Result<()> {
-        self.delete_with_lock(id).await?;
+        match self.store.delete_ended(id, Deletable::Ended).await? {
+            Deleted::Done => {}
+            Deleted::Missing => return Err(refuse::missing(id)),
+            Deleted::Refused(job) => self.finish_and_delete(*job).await?,
+        }
         tracing::info!(job_id = %id, "job deleted");
         Ok(())
     }
 
-    async fn delete_with_lock(&self, id: &JobId) -> Result<()> {
+    /// Deletes a job that the fast delete has refused, once all that its end entails is done.
+    ///
+    /// # Errors
+    /// As [`Self::delete_job`].
+    pub(super) async fn finish_and_delete(&self, mut stored: Job) -> Result<()> {
         let now = self.now_ms();
-        let mut stored = match self.store.delete_ended(id).await? {
-            Deleted::Done => return Ok(()),
-            Deleted::Missing => return Err(refuse::missing(id)),
-            Deleted::Refused(job) => *job,
-        };
+        let id = &stored.id.clone();
         for _ in 0..MAX_RACES {
             let current = settle(&stored, now);
             if !current.state.is_terminal() {
@@ -49,8 +53,8 @@ impl Engine {
                     Updated::TooLarge => return Err(Error::internal("an end does not fit its job")),
                 }
             }
-            // Without its job nobody could move the workflow on.
-            self.advance_workflow(&stored).await?;
+            // The process that ended it may have crashed before the rest.
+            self.finish_before_deletion(&stored).await?;
             if self.delete_as_read(&stored).await? {
                 return Ok(());
             }

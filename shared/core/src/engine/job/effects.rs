@@ -68,6 +68,29 @@ impl Engine {
     /// The AWS error, when something is left to do and no message comes back soon to have it done: the client is to repeat its
     /// request.
     async fn finish(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
+        if let Err(error) = self.entail(ended).await {
+            tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message is kept for it");
+            return self.return_soon(ended, receipt).await.map_err(|_| error);
+        }
+        self.delete_message(ended, receipt).await
+    }
+
+    /// Deletes the message of a job that has ended.
+    async fn delete_message(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
+        let Some(receipt) = receipt else { return Ok(()) };
+        match self.transport.delete(&line(ended, receipt), &receipt.handle).await {
+            // Its group waits until it is deleted.
+            Err(error) if self.transport.is_fifo() => Err(error),
+            Err(error) => {
+                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// What the end of a job entails before its message may be deleted.
+    async fn entail(&self, ended: &Job) -> Result<()> {
         let entailed = async {
             self.release_slots(ended).await;
             self.advance_workflow(ended).await?;
@@ -80,21 +103,16 @@ impl Engine {
                 tracing::warn!(job_id = %successor.id, %error, "no message sent for the job that waits for an ended one; its own comes back");
             }
         };
-        let (entailed, ()) = join(entailed, successor).await;
-        if let Err(error) = entailed {
-            tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message is kept for it");
-            return self.return_soon(ended, receipt).await.map_err(|_| error);
-        }
-        let Some(receipt) = receipt else { return Ok(()) };
-        match self.transport.delete(&line(ended, receipt), &receipt.handle).await {
-            // Its group waits until it is deleted.
-            Err(error) if self.transport.is_fifo() => Err(error),
-            Err(error) => {
-                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
+        join(entailed, successor).await.0
+    }
+
+    /// Finishes what the end of a job entails before the job itself is deleted: without its item, its message finishes nothing.
+    ///
+    /// # Errors
+    /// The AWS error; the job is to be kept.
+    pub(super) async fn finish_before_deletion(&self, ended: &Job) -> Result<()> {
+        self.entail(ended).await?;
+        self.delete_message(ended, ended.ended_receipt.as_ref()).await
     }
 
     /// Finishes what the end of a job entails, for a request that finds the job ended: the process that ended it may have

@@ -67,33 +67,4 @@ impl Store {
         });
         Ok(positions.collect())
     }
-
-    /// Deletes a job that is a dead letter; `false` when it is none (any more).
-    ///
-    /// The SDK does not retry this: a second try could not tell its own success from somebody else's.
-    ///
-    /// # Errors
-    /// The AWS error; the job may be gone.
-    pub async fn delete_dead(&self, id: &JobId) -> Result<bool> {
-        let no_retry = aws_sdk_dynamodb::config::Builder::new()
-            .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
-        let sent = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::job(id)))
-            .condition_expression("#s = :discarded AND attribute_exists(dlp)")
-            .expression_attribute_names("#s", "s")
-            .expression_attribute_values(":discarded", s("discarded"))
-            .customize()
-            .config_override(no_retry)
-            .send()
-            .boxed()
-            .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),
-        }
-    }
 }

@@ -142,3 +142,75 @@ async fn an_ack_whose_consequences_cannot_be_had_is_to_be_repeated() {
     assert_ne!(unique_job(&stack).await.id, job.id);
     stack.stop().await;
 }
+
+/// Fetches a job and ends it; the process dies once the end is written. By a nack it is a dead letter then, if its policy says so.
+async fn ends_and_dies(stack: &TestStack, nacked: bool) -> Job {
+    let held = stack.fetch("w", 1).await.remove(0);
+    let (engine, wire) = stack.instance(1).await;
+    if nacked {
+        // The read, then the write.
+        wire.disturb(dies(1));
+        engine.nack(final_failure(&held)).await.unwrap_err();
+    } else {
+        wire.disturb(dies(0));
+        engine.ack(ack(&held)).await.unwrap_err();
+    }
+    held
+}
+
+#[tokio::test]
+async fn a_deletion_frees_the_slot_that_a_crash_left_taken() {
+    let stack = TestStack::start().await;
+    let retry = json!({"max_attempts": 1, "on_exhaustion": "dead_letter"});
+    let limited = json!({"rate_limit": {"key": "k", "concurrency": 1}, "retry": retry});
+    stack.enqueue(limited.clone()).await;
+    for (nacked, as_dead_letter) in [(false, false), (true, false), (true, true)] {
+        stack.enqueue(limited.clone()).await;
+        let ended = ends_and_dies(&stack, nacked).await;
+        if as_dead_letter {
+            stack.engine.delete_dead_letter(&ended.id).await.unwrap();
+        } else {
+            stack.engine.delete_job(&ended.id).await.unwrap();
+        }
+        assert_eq!(stack.engine.get(&ended.id).await.unwrap_err().code, ErrorCode::NotFound);
+    }
+    assert_eq!(stack.fetch("w", 1).await.len(), 1, "the slot is free");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_moves_the_workflow_on_or_is_refused() {
+    let stack = TestStack::start().await;
+    create(&stack, json!({"type": "chain", "steps": [{"type": "a", "args": []}, {"type": "b", "args": []}]})).await;
+    let first = ends_and_dies(&stack, false).await;
+    let (engine, wire) = stack.instance(1).await;
+    // The call after the fast delete, which the job's workflow refuses.
+    wire.disturb(Plan { at: 1, fault: Fault::Throttled, then: Then::Continue });
+    assert!(engine.delete_job(&first.id).await.unwrap_err().code.is_retryable());
+    assert_eq!(stack.get(&first.id).await.state, State::Completed, "nothing could move its workflow on without it");
+    stack.engine.delete_job(&first.id).await.unwrap();
+    assert_eq!(stack.engine.get(&first.id).await.unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!(stack.fetch("w", 1).await.remove(0).job_type, "b");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_deleted_with_its_lock() {
+    let stack = TestStack::start().await;
+    let retry = json!({"max_attempts": 1, "on_exhaustion": "dead_letter"});
+    let unique = json!({"unique": {"keys": ["type"], "on_conflict": "reject"}, "retry": retry});
+    for crashed in [false, true] {
+        let job = stack.enqueue(unique.clone()).await;
+        if crashed {
+            ends_and_dies(&stack, true).await;
+        } else {
+            let held = stack.fetch("w", 1).await.remove(0);
+            stack.engine.nack(final_failure(&held)).await.unwrap();
+        }
+        stack.engine.delete_dead_letter(&job.id).await.unwrap();
+        let again = stack.engine.delete_dead_letter(&job.id).await.unwrap_err();
+        assert_eq!(again.code, ErrorCode::NotFound);
+    }
+    assert_eq!(stack.enqueue(unique).await.state, State::Available);
+    stack.stop().await;
+}
