@@ -1,5 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
+use futures::future::join_all;
+
 use super::{Tick, TickBudget};
 use crate::engine::Engine;
 use crate::engine::job::effects::MAX_DELAY_MS;
@@ -31,6 +33,8 @@ enum Fate {
     Resend(JobRef, i64),
     /// Why.
     Drop(&'static str),
+    /// Its job has changed meanwhile: the message comes back after a minute.
+    Keep,
 }
 
 impl Engine {
@@ -80,42 +84,46 @@ impl Engine {
         let ids: Vec<JobId> = ids.into_iter().collect();
         let jobs: HashMap<JobId, Job> =
             self.store.get_jobs(&ids).await?.into_iter().map(|job| (job.id.clone(), job)).collect();
-        let (mut resend, mut settled, mut done) = (Vec::new(), Vec::new(), Drained::default());
-        for message in messages {
+        let fates = messages.iter().map(|message| {
             let job = message.job.as_ref().and_then(|job| jobs.get(&job.id));
-            match self.fate(message, job).await? {
-                Fate::Resend(job, delay_s) => resend.push((message, (job, delay_s))),
-                Fate::Drop(reason) => {
-                    let job_id = message.job.as_ref().map_or("", |job| job.id.as_str());
+            self.fate(message, job)
+        });
+        let (mut resend, mut settled, mut failure) = (Vec::new(), Vec::new(), None);
+        for (message, fate) in messages.iter().zip(join_all(fates).await) {
+            match fate {
+                Ok(Fate::Keep) => {}
+                Ok(Fate::Resend(job, delay_s)) => resend.push((message, (job, delay_s))),
+                Ok(Fate::Drop(reason)) => {
                     tracing::warn!(
                         queue = line.queue,
-                        job_id,
+                        job_id = named(message),
                         reason,
                         receives = message.receives,
                         "message of the native dead-letter queue dropped"
                     );
-                    done.dropped += 1;
                     settled.push((line, message.receipt.as_str()));
                 }
+                // Its message stays for another tick.
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
+        let dropped = settled.len();
         let (resent, refs): (Vec<_>, Vec<_>) = resend.into_iter().unzip();
-        let mut failure = None;
         for (message, sent) in resent.into_iter().zip(self.send_all(&refs).await) {
             match sent {
                 Ok(()) => {
-                    let job_id = message.job.as_ref().map_or("", |job| job.id.as_str());
+                    let job_id = named(message);
                     tracing::warn!(
                         queue = line.queue,
                         job_id,
                         "live job found in the native dead-letter queue; sent again"
                     );
-                    done.resent += 1;
                     settled.push((line, message.receipt.as_str()));
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
+        let done = Drained { resent: settled.len() - dropped, dropped };
         self.transport.delete_all(&settled).await?;
         self.store.count_drained(&line.queue, done.resent, done.dropped, self.ids.nonce()).await?;
         total.resent += done.resent;
@@ -132,16 +140,20 @@ impl Engine {
         let now = self.now_ms();
         let job = settle(stored, now);
         if job.state.is_terminal() {
-            // What the clock has ended is written down, as by a fetch; if somebody else was faster, so much the better.
-            if !stored.state.is_terminal()
-                && let Updated::Done(ended) = self.replace(stored, &job).await?
-            {
-                self.ended(&ended, None).await;
+            if stored.state.is_terminal() {
+                // Without the message nothing would finish what its end has left undone.
+                self.finish_again(stored).await?;
+                return Ok(Fate::Drop("its job has ended"));
             }
-            // With the message goes who would see to what its end has left undone.
-            self.advance_workflow(&job).await?;
-            self.release(&job).await?;
-            return Ok(Fate::Drop("its job has ended"));
+            // What the clock has ended is written down, as by a fetch.
+            return match self.replace(stored, &job).await? {
+                Updated::Done(ended) => {
+                    self.conclude(&ended, None).await?;
+                    Ok(Fate::Drop("its job has ended"))
+                }
+                Updated::Missing => Ok(Fate::Drop("its job does not exist")),
+                Updated::Refused(_) | Updated::TooLarge => Ok(Fate::Keep),
+            };
         }
         if job.queue != message.line.queue {
             return Ok(Fate::Drop("its job is in another queue"));
@@ -152,4 +164,9 @@ impl Engine {
         let wait_ms = job.wakes_at_ms().map_or(0, |at| at - now).clamp(0, MAX_DELAY_MS);
         Ok(Fate::Resend(JobRef::to(stored), wait_ms / 1_000))
     }
+}
+
+/// The id of the job that a message names; empty if it names none.
+fn named(message: &Received) -> &str {
+    message.job.as_ref().map_or("", |job| job.id.as_str())
 }

@@ -1,13 +1,18 @@
 //! The native dead-letter queues: a live job gets a new message, anything else is dropped and counted.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ojs_core::Settings;
-use ojs_core::engine::{Drained, TickBudget};
+use ojs_core::engine::{Ack, Drained, TickBudget};
 use ojs_core::transport::names;
 use ojs_emulators::SqsFaults;
-use ojs_model::job::{Job, State};
+use ojs_fault_injection::{Fault, Plan, Then};
+use ojs_model::error::ErrorCode;
+use ojs_model::job::{Holder, Job, State};
 use ojs_model::message::JobRef;
-use ojs_testkit::TestStack;
+use ojs_testkit::{TestStack, fields};
 use serde_json::json;
 
 /// Empties the queue behind the engine's back.
@@ -141,5 +146,53 @@ async fn a_tick_that_is_out_of_time_stops_between_messages() {
     let none = TickBudget { until_ms: stack.engine.now_ms(), jobs: 0 };
     assert_eq!(stack.engine.drain_dead_letters(none).await.unwrap().resent, 10);
     assert_eq!(drain(&stack).await.resent, 15);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_a_crash_left_unfinished_is_finished_before_its_message_is_dropped() {
+    let stack = TestStack::start().await;
+    let limited = json!({"unique": {"keys": ["type"]}, "rate_limit": {"key": "k", "concurrency": 1}});
+    let job = stack.enqueue(limited.clone()).await;
+    let token = stack.fetch("w", 1).await.remove(0).lease.map(|lease| lease.token);
+    let (engine, wire) = stack.instance(1).await;
+    wire.disturb(Plan { at: 0, fault: Fault::LostAnswer, then: Then::Dead });
+    let ack = Ack { id: job.id.clone(), holder: Holder { worker: None, token }, result: None };
+    engine.ack(ack).await.unwrap_err();
+    lose_messages(&stack, "default").await;
+    bury_job(&stack, &job).await;
+    assert_eq!(drain(&stack).await, Drained { resent: 0, dropped: 1 });
+    let next = stack.enqueue(limited).await;
+    assert_eq!(stack.fetch("w", 1).await.iter().map(|job| &job.id).collect::<Vec<_>>(), [&next.id]);
+    stack.stop().await;
+}
+
+/// A worker whose server's clock is behind claims a job, just before the drain writes down that the job has expired.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_changes_under_the_drain_keeps_its_message_and_its_lock() {
+    let stack = TestStack::start().await;
+    let unique = json!({"unique": {"keys": ["type"]}, "expires_at": "+PT5S"});
+    let job = stack.enqueue(unique.clone()).await;
+    bury_job(&stack, &job).await;
+    stack.clock.advance_ms(6_000);
+    let behind = stack.skewed(-6_000).await;
+    let (engine, wire) = stack.instance(1).await;
+    let (fetch, raced) = (stack.fetch_request("w", 1), Arc::new(AtomicBool::new(false)));
+    let seen = Arc::clone(&raced);
+    wire.on_call(move |call| {
+        if call.action == "UpdateItem" && !seen.swap(true, Ordering::Relaxed) {
+            let fetched =
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(behind.fetch(fetch.clone())));
+            assert_eq!(fetched.unwrap().len(), 1);
+        }
+    });
+    assert_eq!(engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap(), Drained::default());
+    assert!(raced.load(Ordering::Relaxed));
+    assert_eq!(stack.get(&job.id).await.state, State::Active);
+    let again = json!({"type": "test", "args": [1], "options": unique});
+    assert_eq!(stack.engine.enqueue(fields(&again)).await.unwrap_err().code, ErrorCode::Duplicate);
+    stack.ack(&job.id).await.unwrap();
+    stack.clock.advance_ms(61_000);
+    assert_eq!(drain(&stack).await, Drained { resent: 0, dropped: 1 });
     stack.stop().await;
 }
