@@ -12,7 +12,7 @@ resource "aws_apigatewayv2_api" "api" {
     content {
       allow_origins  = cors_configuration.value
       allow_methods  = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-      allow_headers  = ["authorization", "content-type", "idempotency-key", "ojs-version", "traceparent", "tracestate", "x-request-id"]
+      allow_headers  = ["authorization", "content-type", "idempotency-key", "ojs-version", "traceparent", "tracestate", "x-ojs-worker-id", "x-request-id"]
       expose_headers = ["idempotent-replayed", "location", "ojs-version", "retry-after", "www-authenticate", "x-ojs-max-batch-size", "x-request-id"]
       max_age        = 600
     }

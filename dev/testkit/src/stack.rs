@@ -146,6 +146,15 @@ impl TestStack {
         self.engine.ack(Ack { id: id.clone(), holder: Holder::default(), result: None }).await.map(|_| ())
     }
 
+    /// Acks a job that was fetched, with its lease token: also after another worker's lease has lapsed.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn ack_with_token(&self, job: &Job) -> ojs_model::Result<()> {
+        let holder = Holder { worker: None, token: job.lease.as_ref().map(|lease| lease.token.clone()) };
+        self.engine.ack(Ack { id: job.id.clone(), holder, result: None }).await.map(|_| ())
+    }
+
     /// A job as of now.
     ///
     /// # Panics

@@ -45,6 +45,9 @@ pub struct Settings {
     /// `OJS_TEST_DIRECTIVES`: whether `meta.test_directive` of a job directs the worker that runs it, as the conformance suites need
     /// it. Off unless one develops: whoever may enqueue could stop workers.
     pub test_directives: bool,
+    /// `OJS_STRICT_FENCING`: whether an ack, nack or heartbeat for a job that has a lapsed lease is refused if a late worker may have
+    /// sent it.
+    pub strict_fencing: bool,
     /// `OJS_AWS_MAX_ATTEMPTS`: tries of one AWS call, 1 to 10.
     pub aws_max_attempts: u32,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             audit_period_ms: 3_600_000,
             stats_max_jobs: 0,
             test_directives: false,
+            strict_fencing: true,
             aws_max_attempts: 3,
         }
     }
@@ -159,6 +163,7 @@ impl Settings {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(defaults.stats_max_jobs),
             test_directives: env.flag("OJS_TEST_DIRECTIVES", false)?,
+            strict_fencing: env.flag("OJS_STRICT_FENCING", defaults.strict_fencing)?,
             aws_max_attempts: env.small("OJS_AWS_MAX_ATTEMPTS", 10)?.unwrap_or(defaults.aws_max_attempts),
         })
     }
@@ -222,6 +227,7 @@ mod tests {
     fn bad_values_name_their_variable() {
         for (name, value) in [
             ("SQS_USE_FIFO", "maybe"),
+            ("OJS_STRICT_FENCING", "maybe"),
             ("DYNAMODB_TABLE", "a b"),
             ("SQS_QUEUE_PREFIX", "äöü"),
             ("SQS_QUEUE_PREFIX", "a-prefix-that-is-too-long"),

@@ -12,7 +12,7 @@ use ojs_core::settings::SettingsError;
 /// The same lists are in `template.yaml` and `terraform/api.tf`.
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str =
-    "authorization, content-type, idempotency-key, ojs-version, traceparent, tracestate, x-request-id";
+    "authorization, content-type, idempotency-key, ojs-version, traceparent, tracestate, x-ojs-worker-id, x-request-id";
 const ANSWER_HEADERS: &str =
     "idempotent-replayed, location, ojs-version, retry-after, www-authenticate, x-ojs-max-batch-size, x-request-id";
 /// How long a browser may remember the answer to a preflight, s.

@@ -1,6 +1,7 @@
 //! `POST /ojs/v1/workers/ack` (HTTP binding section 10.2).
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use ojs_core::engine::Ack;
 use ojs_model::job::Holder;
@@ -15,9 +16,13 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::state::Api;
 
-pub(crate) async fn ack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
+pub(crate) async fn ack(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    JsonBody(mut request): JsonBody,
+) -> Result<Response, Problem> {
     let id = job_id(&mut request)?;
-    let holder = holder(&mut request)?;
+    let holder = holder(&mut request, &headers)?;
     let result = request.take_raw("result");
     if let Some(result) = &result {
         check_portable("result", result)?;
@@ -39,7 +44,7 @@ pub(crate) fn job_id(fields: &mut Fields) -> Result<JobId, Error> {
     extract::job_id("job", &text)
 }
 
-/// Who says so: `worker_id` and `lease_token`, both optional.
-pub(crate) fn holder(fields: &mut Fields) -> Result<Holder, Error> {
-    Ok(Holder { worker: worker_id(fields)?, token: fields.take_string("lease_token")? })
+/// The worker that sends the request: `worker_id` (or the header `X-OJS-Worker-ID`) and `lease_token`, all optional.
+pub(crate) fn holder(fields: &mut Fields, headers: &HeaderMap) -> Result<Holder, Error> {
+    Ok(Holder { worker: worker_id(fields, headers)?, token: fields.take_string("lease_token")? })
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use ojs_core::engine::{Heartbeat, MAX_HEARTBEAT_JOBS};
 use ojs_model::job::State as JobState;
@@ -17,8 +18,12 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::state::Api;
 
-pub(crate) async fn beat(State(api): State<Api>, JsonBody(request): JsonBody) -> Result<Response, Problem> {
-    let beat = api.engine.heartbeat(parse(request)?).await?;
+pub(crate) async fn beat(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody,
+) -> Result<Response, Problem> {
+    let beat = api.engine.heartbeat(parse(request, &headers)?).await?;
     let lost: Vec<Value> = beat
         .lost
         .iter()
@@ -56,8 +61,8 @@ fn failed((id, error): &(JobId, Error)) -> Value {
     })
 }
 
-fn parse(mut fields: Fields) -> Result<Heartbeat, Error> {
-    let worker_id = worker_id(&mut fields)?.ok_or_else(|| Error::field("worker_id", "is required"))?;
+fn parse(mut fields: Fields, headers: &HeaderMap) -> Result<Heartbeat, Error> {
+    let worker_id = worker_id(&mut fields, headers)?.ok_or_else(|| Error::field("worker_id", "is required"))?;
     let tokens = lease_tokens(&mut fields)?;
     // The worker protocol counts in `active_jobs` and lists in `active_job_ids`; the HTTP binding lists in the former.
     let listed = fields.take_strings("active_job_ids", MAX_HEARTBEAT_JOBS)?;

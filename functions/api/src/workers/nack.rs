@@ -1,6 +1,7 @@
 //! `POST /ojs/v1/workers/nack` (HTTP binding section 10.3).
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use ojs_core::engine::Nack;
 use ojs_model::job::{Failure, State as JobState};
@@ -13,9 +14,13 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::state::Api;
 
-pub(crate) async fn nack(State(api): State<Api>, JsonBody(mut request): JsonBody) -> Result<Response, Problem> {
+pub(crate) async fn nack(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    JsonBody(mut request): JsonBody,
+) -> Result<Response, Problem> {
     let id = job_id(&mut request)?;
-    let holder = holder(&mut request)?;
+    let holder = holder(&mut request, &headers)?;
     let requeue = request.take_bool("requeue")?.unwrap_or(false);
     let failure = request.take("error").map(|error| Failure::parse(&error)).transpose()?;
     let job = api.engine.nack(Nack { id, holder, failure, requeue }).await?;

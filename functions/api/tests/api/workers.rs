@@ -3,6 +3,8 @@
 
 use crate::support;
 
+use axum::body::Body;
+use http::Request;
 use ojs_api::auth::ApiKeys;
 use ojs_fault_injection::{Fault, Plan, Then};
 use serde_json::{Value, json};
@@ -617,5 +619,48 @@ async fn a_heartbeat_names_the_jobs_that_aws_throttled() {
     }
     failed.sort_unstable();
     assert_eq!(failed, [a, b]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_header_names_the_worker_where_the_body_does_not() {
+    let app = App::start().await;
+    let http = app.stack.http();
+    let call = async |path: &str, worker: &str, body: Value| {
+        let request = Request::post(path).header("content-type", "application/json").header("x-ojs-worker-id", worker);
+        http.send(request.body(Body::from(body.to_string())).unwrap()).await
+    };
+    let fetch = json!({"queues": ["default"], "visibility_timeout_ms": 30_000});
+    for (path, body) in [(ACK, json!({})), (NACK, json!({"error": {"code": "x"}})), (NACK, json!({"requeue": true}))] {
+        let id = app.enqueue(json!({"queue": "default"})).await;
+        let with_id = |id: &str| {
+            let mut body = body.clone();
+            body["job_id"] = json!(id);
+            body
+        };
+        let first = call(FETCH, "a", fetch.clone()).await;
+        assert_eq!(first.body["jobs"][0]["worker_id"], "a");
+        app.advance(31_000);
+        let second = call(FETCH, "b", fetch.clone()).await;
+        assert_eq!((&second.body["jobs"][0]["id"], &second.body["jobs"][0]["attempt"]), (&json!(id), &json!(2)));
+        for answer in [http.call("POST", path, Some(with_id(&id))).await, call(path, "a", with_id(&id)).await] {
+            assert_eq!((answer.status.as_u16(), answer.code()), (409, "conflict"));
+            assert_eq!(answer.body["error"]["details"]["reason"], "lease_lost");
+        }
+        let beat = |worker: &'static str| call(HEARTBEAT, worker, json!({"active_jobs": [id.clone()]}));
+        assert_eq!(beat("a").await.status, 409);
+        assert_eq!(beat("b").await.body["jobs_extended"], json!([id]));
+        // The body's name counts.
+        let mut named = with_id(&id);
+        named["worker_id"] = json!("a");
+        assert_eq!(call(path, "b", named).await.status, 409);
+        assert_eq!(call(path, "b", with_id(&id)).await.status, 200);
+        app.stack.engine.cancel(&ojs_model::JobId::parse(&id).unwrap()).await.ok();
+    }
+    let refused = call(FETCH, "", fetch).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.body["error"]["details"]["field"].as_str()),
+        (400, Some("x-ojs-worker-id"))
+    );
     app.stop().await;
 }

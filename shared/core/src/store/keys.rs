@@ -29,6 +29,8 @@ const UNIQUE_PREFIX: &str = "UNIQUE#";
 pub(crate) const BATCH_SK: &str = "B";
 /// Sort key of a unique job's lock.
 pub(crate) const UNIQUE_SK: &str = "U";
+/// What the partition key of a worker's item starts with.
+pub(super) const WORKER_PREFIX: &str = "WORKER#";
 /// Sort key of a worker's item.
 const WORKER_SK: &str = "W";
 /// How the partition key of a queue's own items starts.
@@ -213,7 +215,7 @@ pub fn queue(name: &str) -> Key {
 /// A worker's item.
 #[must_use]
 pub fn worker(id: &str) -> Key {
-    key(format!("WORKER#{id}"), WORKER_SK)
+    key(format!("{WORKER_PREFIX}{id}"), WORKER_SK)
 }
 
 /// A cron job's item.

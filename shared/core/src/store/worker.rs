@@ -1,7 +1,9 @@
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use futures::FutureExt;
 
-use super::dynamo::attributes::{n, s, take_s};
+use super::dynamo::attributes::{Item, get_n, n, s, take_s};
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
 use ojs_model::error::Result;
@@ -42,6 +44,21 @@ impl Store {
             .await
             .map_err(|e| service_error(Service::DynamoDb, "UpdateItem", &e))?;
         Ok(answer.attributes.and_then(|mut item| take_s(&mut item, "directive")))
+    }
+
+    /// When each of these workers last sent a heartbeat, ms since the Unix epoch: one call. Those that have sent none for a day
+    /// are left out.
+    ///
+    /// # Errors
+    /// The AWS error.
+    pub async fn heartbeats(&self, ids: &[&str]) -> Result<HashMap<String, i64>> {
+        let items = self.batch_get(ids.iter().map(|id| keys::worker(id)).collect()).await?;
+        let beat = |mut item: Item| {
+            let at = get_n(&item, "hb")?;
+            let id = take_s(&mut item, "pk")?.strip_prefix(keys::WORKER_PREFIX)?.to_owned();
+            Some((id, at))
+        };
+        Ok(items.into_iter().filter_map(beat).collect())
     }
 
     /// Leaves a directive (`running`, `quiet` or `terminate`) for a worker; its next heartbeat answers it.

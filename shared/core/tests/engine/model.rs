@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use fastrand::Rng;
+use ojs_core::Engine;
 use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack};
 use ojs_model::job::{Event, Failure, Holder, Job, State, settle, step};
 use ojs_model::json::raw;
@@ -49,9 +50,21 @@ fn holder(rng: &mut Rng, job: &Job) -> Holder {
     let token = job.lease.as_ref().map(|lease| lease.token.clone()).or(job.ended_lease.clone());
     match rng.u8(..4) {
         0 => Holder::default(),
-        1 => Holder { worker: Some("w".into()), token: None },
+        1 => Holder { worker: worker(rng), token: None },
         2 => Holder { worker: None, token: Some("a stranger's".into()) },
-        _ => Holder { worker: Some("w".into()), token },
+        _ => Holder { worker: job.lease.as_ref().and_then(|lease| lease.worker.clone()), token },
+    }
+}
+
+/// One of two workers, or one that does not say its name.
+fn worker(rng: &mut Rng) -> Option<String> {
+    [None, Some("v"), Some("w")][rng.usize(..3)].map(str::to_owned)
+}
+
+/// Both workers live: the engine takes an ack of a worker whose predecessors are silent, of which the pure state machine knows nothing.
+async fn all_live(engine: &Engine) {
+    for worker in ["v", "w"] {
+        engine.heartbeat(Heartbeat { worker_id: worker.into(), jobs: vec![], visibility_ms: None }).await.unwrap();
     }
 }
 
@@ -76,7 +89,7 @@ async fn live(stack: &TestStack, seed: u64) {
         let event = match rng.u8(..9) {
             0..=2 => {
                 let visibility_ms = rng.bool().then_some(15_000);
-                let fetch = Fetch { queues: vec![queue.clone()], count: 1, worker_id: Some("w".into()), visibility_ms };
+                let fetch = Fetch { queues: vec![queue.clone()], count: 1, worker_id: worker(&mut rng), visibility_ms };
                 // The fetch may wait for the job; the model must be asked as of then. The message may also rest for a
                 // second yet, and then nobody is claimed.
                 let claimed = engine.fetch(fetch).await.unwrap().pop();
@@ -94,7 +107,10 @@ async fn live(stack: &TestStack, seed: u64) {
             let repeated = matches!(expected, Err(ojs_model::job::Refusal::Repeated));
             let was_refused = match event {
                 Event::Claim(_) => false,
-                Event::Ack { holder, result } => refused(engine.ack(Ack { id: id.clone(), holder, result }).await),
+                Event::Ack { holder, result } => {
+                    all_live(engine).await;
+                    refused(engine.ack(Ack { id: id.clone(), holder, result }).await)
+                }
                 Event::Nack { holder, failure } => {
                     let nack = Nack { id: id.clone(), holder, failure: Some(failure), requeue: false };
                     refused(engine.nack(nack).await)
@@ -104,7 +120,8 @@ async fn live(stack: &TestStack, seed: u64) {
                 }
                 Event::Heartbeat { .. } => {
                     let beat = Heartbeat { worker_id: "w".into(), jobs: vec![(id.clone(), None)], visibility_ms: None };
-                    engine.heartbeat(beat).await.unwrap().extended.is_empty()
+                    let beaten = engine.heartbeat(beat).await;
+                    beaten.as_ref().is_ok_and(|beaten| beaten.extended.is_empty()) || refused(beaten)
                 }
                 Event::Cancel => refused(engine.cancel(&id).await),
                 Event::Activate => refused(engine.activate(&id).await),

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::cron_origin::CronOrigin;
 use super::history::{JobError, MAX_HISTORY};
+use super::lapsed::Lapsed;
 use super::retry::{OnExhaustion, RetryPolicy};
 use super::state::State;
 use super::step::Holder;
@@ -150,6 +151,8 @@ pub struct Job {
     /// The message of the last lease that ended, kept on FIFO queues: its group waits until a request deletes it or hides it for
     /// the right time.
     pub ended_receipt: Option<Receipt>,
+    /// Its leases that have lapsed, one a worker.
+    pub lapsed: Vec<Lapsed>,
     pub errors: Vec<JobError>,
     /// How many of the errors belong to the life before a manual retry.
     pub past_errors: usize,

@@ -74,12 +74,14 @@ impl Overdue {
                 job.discard(at, dead_letter);
             }
             Self::Lapsed(at) => {
+                job.note_lapse(at);
                 lapse(job, at);
                 // The worker did not end it, so nothing it says later can be a repetition.
                 job.ended_lease = None;
                 job.ended_receipt = None;
             }
             Self::TimedOut(at) => {
+                job.note_lapse(at);
                 let error = timeout_error(job, at);
                 // Retried unless the policy names it (timeouts section 9.1).
                 let retryable = !job.retry.is_non_retryable([error.error_type.as_str(), error.code.as_str()]);

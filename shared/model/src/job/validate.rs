@@ -189,6 +189,7 @@ pub fn parse_enqueue(mut fields: Fields, now_ms: i64, ids: &Ids) -> Result<NewJo
         lease: None,
         ended_lease: None,
         ended_receipt: None,
+        lapsed: Vec::new(),
         errors: Vec::new(),
         requeues: 0,
         past_errors: 0,

@@ -30,10 +30,12 @@ pub(in crate::engine) fn conflict(job: &Job, refusal: &Refusal, verb: &str, expe
     refused(message, id, state, expected, attempt)
 }
 
-/// The job is active under a lease that is not the caller's: 409 with the attempt now running (I3).
+/// The job is active under a lease that is not the caller's, as far as the request shows: 409 with the attempt now running (I3).
 pub(in crate::engine) fn lease_lost(id: &JobId, attempt: u32, verb: &str) -> Error {
-    let message =
-        format!("Cannot {verb} job '{id}': the lease is not yours; attempt {attempt} is held under another one.");
+    let message = format!(
+        "Cannot {verb} job '{id}': the request does not show that its worker holds the lease of attempt {attempt}. \
+         Send 'lease_token', or the header 'X-OJS-Worker-ID' with the fetch and this request."
+    );
     refused(message, id, State::Active, State::Active.as_str(), attempt).with("reason", "lease_lost")
 }
 

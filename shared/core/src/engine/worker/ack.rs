@@ -65,7 +65,8 @@ impl Engine {
     /// The update was refused: the stored job says why, or lets the ack through once its history is shortened.
     async fn ack_again(&self, stored: &Job, holder: Holder, result: Option<Json>, now: i64) -> Result<Acked> {
         let size = result.as_ref().map_or(0, |r| r.get().len());
-        let change = match step(stored, Event::Ack { holder, result }, now) {
+        let fenced = self.fenced_ack(stored, &holder, now).await?;
+        let change = match step(&fenced, Event::Ack { holder, result }, now) {
             Ok(change) => change,
             Err(refusal) => {
                 // The process that ended the job may have crashed before the rest.

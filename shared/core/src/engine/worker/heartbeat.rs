@@ -148,21 +148,33 @@ impl Engine {
         let holder = Holder { worker: Some(beat.worker_id.clone()), token: token.cloned() };
         Ok(match self.store.extend_job(id, &holder, beat.visibility_ms, now).await? {
             Updated::Done(job) => Ok(*job),
-            Updated::Refused(job) => {
-                let current = settle(&job, now);
-                let refusal = step(&job, Event::Heartbeat { holder, duration_ms: beat.visibility_ms }, now).err();
-                let lost = matches!(refusal, Some(Refusal::LeaseLost { .. }));
-                Err(LostJob {
-                    id: id.clone(),
-                    reason: if lost { "lease_lost" } else { "not_active" },
-                    state: Some(current.state),
-                    attempt: Some(current.attempt),
-                })
+            Updated::Refused(stored) => {
+                let event = Event::Heartbeat { holder, duration_ms: beat.visibility_ms };
+                match step(&self.fenced(&stored), event, now) {
+                    // What refused it was a lapsed lease that does not matter here.
+                    Ok(change) => match self.replace(&stored, &change.job).await? {
+                        Updated::Done(job) => Ok(*job),
+                        _ => return Err(refuse::raced(id)),
+                    },
+                    Err(refusal) => Err(lost(&stored, &refusal, now)),
+                }
             }
             Updated::Missing | Updated::TooLarge => {
                 Err(LostJob { id: id.clone(), reason: "not_found", state: None, attempt: None })
             }
         })
+    }
+}
+
+/// What the answer says of a job that was not extended.
+fn lost(stored: &Job, refusal: &Refusal, now: i64) -> LostJob {
+    let current = settle(stored, now);
+    let lease_lost = matches!(refusal, Refusal::LeaseLost { .. });
+    LostJob {
+        id: stored.id.clone(),
+        reason: if lease_lost { "lease_lost" } else { "not_active" },
+        state: Some(current.state),
+        attempt: Some(current.attempt),
     }
 }
 

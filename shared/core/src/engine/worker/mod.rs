@@ -1,6 +1,7 @@
 //! What workers ask for: fetch, ack, nack and heartbeat, and what a received message means.
 
 pub(super) mod ack;
+mod fencing;
 pub(super) mod fetch;
 pub(super) mod fetch_plan;
 pub(super) mod fetch_undo;

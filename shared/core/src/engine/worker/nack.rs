@@ -40,7 +40,8 @@ impl Engine {
         let now = self.now_ms();
         let mut stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
         for _ in 0..MAX_RACES {
-            let mut change = match step(&stored, event.clone(), now) {
+            let stepped = step(&self.fenced(&stored), event.clone(), now);
+            let mut change = match stepped {
                 Ok(change) => change,
                 Err(Refusal::Repeated) => return self.nack_again(&stored, now).await,
                 Err(refusal) => {

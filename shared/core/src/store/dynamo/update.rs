@@ -61,7 +61,8 @@ pub(in crate::store) async fn send(update: UpdateItemFluentBuilder, answer: Retu
     }
 }
 
-/// Adds to `condition` that the job is active under a running lease that nothing says is not `holder`'s.
+/// The condition that the job is active under a running lease that nothing says is not `holder`'s. Where leases have lapsed
+/// before, it refuses a holder that does not say enough to be told from the workers that held them.
 pub(in crate::store) fn fenced(mut update: UpdateItemFluentBuilder, holder: &Holder) -> UpdateItemFluentBuilder {
     let mut condition = "#s = :active AND lu > :now AND xd > :now".to_owned();
     if let Some(token) = &holder.token {
@@ -69,8 +70,12 @@ pub(in crate::store) fn fenced(mut update: UpdateItemFluentBuilder, holder: &Hol
         update = update.expression_attribute_values(":token", s(token));
     }
     if let Some(worker) = &holder.worker {
-        condition.push_str(" AND (attribute_not_exists(lw) OR lw = :worker)");
+        let unnamed = if holder.token.is_some() { "" } else { " AND attribute_not_exists(lb)" };
+        condition.push_str(&format!(" AND ((attribute_not_exists(lw){unnamed}) OR lw = :worker)"));
         update = update.expression_attribute_values(":worker", s(worker));
+    }
+    if holder.token.is_none() && holder.worker.is_none() {
+        condition.push_str(" AND attribute_not_exists(lb)");
     }
     update.condition_expression(condition)
 }

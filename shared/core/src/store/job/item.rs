@@ -18,6 +18,7 @@
 //! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
 //! | `lp` `lo` | listing index | | `dup` `dus` | due index; of a parked job its limit, and when its message may be sent |
 //! | `pg` | how long after that it may be sent again, ms | | | |
+//! | `lb` | lapsed leases, a JSON array | | | |
 //! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -30,7 +31,7 @@ use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::unique::UniqueKey;
-use ojs_model::job::{CronOrigin, Job, JobError, Lease, Parked, Receipt, RetryPolicy, State};
+use ojs_model::job::{CronOrigin, Job, JobError, Lapsed, Lease, Parked, Receipt, RetryPolicy, State};
 use ojs_model::job::{Keep, MemberOf, Parents, QueueRetention};
 use ojs_model::json::{Json, raw};
 use ojs_model::limit::RateLimitPolicy;
@@ -95,6 +96,9 @@ impl Store {
         }
         put("pe", (job.past_errors > 0).then(|| n(job.past_errors)));
         put("rd", job.retry_delay_ms.map(n));
+        if !job.lapsed.is_empty() {
+            put("lb", Some(s(serde_json::to_string(&job.lapsed).map_err(Error::internal)?)));
+        }
         put("re", json(&job.result));
         put("xa", job.completed_at.map(n));
         put("ka", job.cancelled_at.map(n));
@@ -214,6 +218,10 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
         Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
         None => Vec::new(),
     };
+    let lapsed: Vec<Lapsed> = match text("lb") {
+        Some(lapsed) => serde_json::from_str(&lapsed).map_err(|_| broken("lb"))?,
+        None => Vec::new(),
+    };
     let queue = text("q").ok_or_else(|| broken("q"))?;
     let rate_limit = text("rl").map(raw).transpose()?;
     // What another version took for a policy limits nothing here, rather than to keep the job from being read.
@@ -251,6 +259,7 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
         started_at: sa,
         ended_lease: token.filter(|_| lease.is_none()),
         ended_receipt,
+        lapsed,
         lease,
         errors,
         past_errors: pe.and_then(|c| usize::try_from(c).ok()).unwrap_or(0),
@@ -316,7 +325,7 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use ojs_model::ids::Ids;
-    use ojs_model::job::{Event, Failure, Holder, parse_enqueue, step};
+    use ojs_model::job::{Event, Failure, Holder, parse_enqueue, settle, step};
     use ojs_model::json::Fields;
 
     const NOW: i64 = 1_700_000_000_000;
@@ -374,6 +383,7 @@ mod tests {
         };
         let active = step(&job, Event::Claim(lease), later).unwrap().job;
         same(&active);
+        same(&settle(&active, later + 5_000));
         let failure =
             Failure::parse(&raw(r#"{"code":"x","message":"m","details":{"a":1},"backtrace":["f"]}"#).unwrap());
         let nack = Event::Nack { holder: Holder::default(), failure: failure.unwrap() };

@@ -690,3 +690,41 @@ async fn ending_a_job_that_another_waits_for() {
     })
     .await;
 }
+
+/// The first worker has fallen silent and its lease has lapsed; the second one sends only the job's id.
+#[tokio::test(flavor = "multi_thread")]
+async fn acking_what_a_silent_worker_had() {
+    enumerate(async |s| {
+        let beat = Heartbeat { worker_id: "silent".into(), jobs: vec![], visibility_ms: None };
+        s.stack.engine.heartbeat(beat).await.unwrap();
+        let request = json!({"type": "test", "args": [], "options": {"queue": s.queue}});
+        let id = s.stack.engine.enqueue(fields(&request)).await.unwrap().job.id;
+        let fetch = async |worker: &str| {
+            let fetch = Fetch {
+                queues: vec![s.queue.clone()],
+                count: 1,
+                worker_id: Some(worker.into()),
+                visibility_ms: Some(30_000),
+            };
+            s.stack.engine.fetch(fetch).await.unwrap().remove(0)
+        };
+        fetch("silent").await;
+        s.stack.clock.advance_ms(31_000);
+        fetch("next").await;
+        let ack = || Ack { id: id.clone(), holder: Holder::default(), result: None };
+        let acked = Box::pin(s.engine.ack(ack())).await;
+        s.calm();
+        match acked {
+            Ok(_) => {}
+            Err(error) => {
+                failed_well(&error);
+                if let Err(error) = Box::pin(s.stack.engine.ack(ack())).await {
+                    assert_eq!(error.code, ErrorCode::Conflict, "{error}");
+                }
+            }
+        }
+        assert_eq!(s.stack.get(&id).await.attempt, 2, "{:?}", s.plan());
+        s.finish(&id, State::Completed).await;
+    })
+    .await;
+}

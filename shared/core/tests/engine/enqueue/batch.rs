@@ -208,7 +208,7 @@ async fn dies(fault: Fault) {
         let mut done = BTreeSet::new();
         for _ in 0..8 {
             for job in stack.fetch("late", 100).await {
-                stack.ack(&job.id).await.unwrap();
+                stack.ack_with_token(&job).await.unwrap();
                 done.insert(job.id);
             }
             stack.clock.advance_ms(2_000);

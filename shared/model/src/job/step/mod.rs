@@ -150,10 +150,11 @@ pub fn step(job: &Job, event: Event, now_ms: i64) -> Result<Change, Refusal> {
     Ok(Change { job, from })
 }
 
-/// Fails unless the job is active under a lease of `holder`.
-fn held(job: &Job, holder: &Holder) -> Result<(), Refusal> {
+/// Fails unless the job is active under a lease of `holder`. Where leases have lapsed before, `holder` must say enough to be told
+/// from the workers that held them.
+fn held(job: &Job, holder: &Holder, now_ms: i64) -> Result<(), Refusal> {
     match &job.lease {
-        Some(lease) if holder.holds(lease) => Ok(()),
+        Some(lease) if holder.holds(lease) && job.possible_senders(holder, now_ms).next().is_none() => Ok(()),
         Some(_) => Err(Refusal::LeaseLost { attempt: job.attempt }),
         None if holder.held_last(job) => Err(Refusal::Repeated),
         None => Err(Refusal::State(job.state)),

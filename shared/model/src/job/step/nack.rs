@@ -8,7 +8,7 @@ use crate::time::format_ms;
 /// In this order (retry sections 6 and 7): the handler's own word in the code (`DISCARD`, `FAIL`, `DEAD_LETTER`),
 /// `retryable: false`, the policy's `non_retryable_errors`, the attempts used up; else another attempt.
 pub(super) fn nack(mut job: Job, holder: &Holder, failure: Failure, now_ms: i64) -> Result<Job, Refusal> {
-    held(&job, holder).map_err(|refusal| not_repeated(refusal, &job, &[State::Retryable, State::Discarded]))?;
+    held(&job, holder, now_ms).map_err(|refusal| not_repeated(refusal, &job, &[State::Retryable, State::Discarded]))?;
     let ends_now = match failure.code.as_str() {
         "DISCARD" | "FAIL" => Some(DeadLetter::No),
         "DEAD_LETTER" => Some(DeadLetter::Listed),
@@ -29,7 +29,7 @@ pub(super) fn nack(mut job: Job, holder: &Holder, failure: Failure, now_ms: i64)
 /// The worker returns the job unfinished: available at once, whatever the policy says. `attempt` keeps its number, so that
 /// leases stay apart, but does not count as a retry attempt (OJS worker protocol).
 pub(super) fn requeue(mut job: Job, holder: &Holder, failure: Option<Failure>, now_ms: i64) -> Result<Job, Refusal> {
-    held(&job, holder).map_err(|refusal| not_repeated(refusal, &job, &[State::Available]))?;
+    held(&job, holder, now_ms).map_err(|refusal| not_repeated(refusal, &job, &[State::Available]))?;
     if let Some(failure) = failure {
         let error = entry(failure, job.attempt, now_ms);
         job.push_error(error);
