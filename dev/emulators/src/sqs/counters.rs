@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::action::Action;
+use super::http::action::Action;
 
 /// Counts of one action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

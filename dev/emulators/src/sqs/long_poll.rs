@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::delivery::{Delivered, DeliveryRules};
-use super::errors::{ErrorKind, SqsError};
+use super::http::errors::{ErrorKind, SqsError};
+use super::message::delivery::{Delivered, DeliveryRules};
 use super::queue::Queue;
 use super::service::Service;
 

@@ -1,38 +1,13 @@
 //! The SQS emulator.
 
-mod action;
 mod actions;
-mod batch;
-mod contents;
-mod count_history;
 mod counters;
-mod deduplication;
-mod delivery;
-mod errors;
 mod faults;
-mod fifo_order;
+mod http;
 mod long_poll;
-mod md5;
 mod message;
-mod message_attributes;
-mod message_store;
-mod move_task;
-mod names;
-mod outgoing;
-mod paging;
-mod protocol;
 mod queue;
-mod receipt_handle;
-mod redrive;
-mod server;
 mod service;
-mod settings;
-mod settlement;
-mod standard_order;
-#[cfg(test)]
-mod store_invariants;
-mod system_attributes;
-mod tags;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,8 +18,8 @@ use tokio::task::JoinHandle;
 
 pub use counters::{ActionCounters, Counters};
 pub use faults::{FaultControl, SqsFaults};
-pub use message_store::QueueDepth;
-pub(crate) use names::base_url;
+pub use message::store::QueueDepth;
+pub(crate) use queue::names::base_url;
 
 use crate::{EmulatorClock, StartError};
 use service::Service;
@@ -99,7 +74,7 @@ impl Sqs {
         let account = (options.region, options.account_id);
         tracing::info!(%url, "SQS listens");
         let service = Arc::new(Service::new(options.clock, faults, stop.subscribe(), account, url));
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&service), stop.subscribe()));
+        let server = tokio::spawn(http::server::serve(listener, Arc::clone(&service), stop.subscribe()));
         Ok(Self { service, stop, server })
     }
 

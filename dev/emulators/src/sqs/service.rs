@@ -8,12 +8,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use super::counters::LiveCounters;
-use super::errors::{ErrorKind, SqsError};
 use super::faults::FaultControl;
-use super::move_task::MoveTasks;
-use super::names::{queue_name_of_arn, queue_name_of_url};
+use super::http::errors::{ErrorKind, SqsError};
+use super::queue::move_task::MoveTasks;
+use super::queue::names::{queue_name_of_arn, queue_name_of_url};
+use super::queue::settings::Settings;
 use super::queue::{Queue, QueueIdentity};
-use super::settings::Settings;
 use crate::EmulatorClock;
 
 /// The name of a deleted queue is blocked for this long (ms).
