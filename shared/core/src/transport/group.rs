@@ -1,5 +1,6 @@
-use super::{MAX_DELAY_S, Transport};
+use super::Transport;
 use ojs_model::message::JobRef;
+use ojs_model::message::MAX_DELAY_S;
 
 impl Transport {
     /// The message group: what orders messages on a FIFO queue, where there must be one, and shares a standard queue fairly,

@@ -27,10 +27,6 @@ use crate::clock::Clock;
 use crate::settings::Settings;
 use queues::QueueUrls;
 
-/// Longest delay of a message, s.
-pub const MAX_DELAY_S: i64 = 900;
-/// Longest time a message can be hidden by its receive, s.
-pub const MAX_HIDDEN_S: i64 = 43_200;
 /// Longest time we hide a message in hand for, s: SQS counts its 12 h from the receive, which was a while ago.
 const MAX_HIDE_S: i64 = 43_140;
 /// Most entries of one batch call.

@@ -5,11 +5,12 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 
 use super::queues::is_missing_queue;
-use super::{Line, MAX_HIDDEN_S, MAX_RECEIVE, Role, Transport};
+use super::{Line, MAX_RECEIVE, Role, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::Result;
 use ojs_model::job::Receipt;
 use ojs_model::message::JobRef;
+use ojs_model::message::MAX_HIDDEN_S;
 
 /// A message in hand: hidden from others until its visibility timeout.
 #[derive(Debug, Clone)]

@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use crate::bounded::Bounded;
 use crate::engine::Engine;
 use crate::store::Updated;
-use crate::transport::MAX_DELAY_S;
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::job::{Job, may_send_again, settle};
 use ojs_model::message::JobRef;
+use ojs_model::message::MAX_DELAY_S;
 
 /// A job that has been available for this long may have lost its message, ms.
 pub(in crate::engine) const LONG_MS: i64 = 120_000;

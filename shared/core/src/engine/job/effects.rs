@@ -6,10 +6,11 @@ use futures::future::join;
 use crate::engine::Engine;
 use crate::observe::{metrics, trace};
 use crate::store::Outcome;
-use crate::transport::{Line, MAX_DELAY_S};
+use crate::transport::Line;
 use ojs_model::error::Result;
 use ojs_model::job::{Job, Receipt};
 use ojs_model::message::JobRef;
+use ojs_model::message::MAX_DELAY_S;
 
 /// Longest wait that a message's delay covers, ms.
 pub(in crate::engine) const MAX_DELAY_MS: i64 = MAX_DELAY_S * 1_000;

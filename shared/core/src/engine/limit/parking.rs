@@ -11,10 +11,10 @@ use futures::stream::{self, StreamExt};
 use crate::engine::Engine;
 use crate::engine::tick::Tick;
 use crate::store::{DueEntry, Reserved, SENT_MS, Updated};
-use crate::transport::MAX_DELAY_S;
 use ojs_model::error::Result;
 use ojs_model::job::{Job, Parked, settle};
 use ojs_model::limit::{LimitState, Limits, Room};
+use ojs_model::message::MAX_DELAY_S;
 
 /// Parked jobs that are read beyond those wanted: some may have left, as the index lags, and some are of paused queues.
 const SPARE: usize = 20;

@@ -156,7 +156,7 @@ impl Engine {
                 let delay_s = match self.wake(Some(entry.due_at), now) {
                     Wake::Message(delay_s) => delay_s,
                     // Not within the look-ahead.
-                    Wake::DueIndex => crate::transport::MAX_DELAY_S,
+                    Wake::DueIndex => ojs_model::message::MAX_DELAY_S,
                 };
                 (entry.job.clone(), delay_s)
             })

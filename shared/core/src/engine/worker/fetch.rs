@@ -13,6 +13,7 @@ use crate::transport::{Line, MAX_RECEIVE, Received};
 use ojs_model::error::{Error, Result};
 use ojs_model::job::Job;
 use ojs_model::limit::Limits;
+use ojs_model::message::SOON_MS;
 use ojs_model::queue::{QueueConfig, QueueState};
 
 /// Most jobs one fetch may ask for.
@@ -34,8 +35,6 @@ const CLAIM_WINDOW_S: i64 = 60;
 /// SQS hides a message for whole seconds. One whose job is due within the second is given back at once instead, for the
 /// next fetch to wait for; but not more often than this, for each look costs an SQS call.
 const MAX_LOOKS: i64 = 10;
-/// A fetch with nothing else to return waits for a job that is due within this time, ms.
-pub(in crate::engine) const SOON_MS: i64 = 1_000;
 
 /// A worker asks for jobs.
 #[derive(Debug, Clone)]

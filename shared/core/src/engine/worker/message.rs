@@ -1,39 +1,34 @@
 //! Looks at one message: claims its job, or says whether the fetch deletes the message, puts it back or keeps it in hand.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::fetch::SOON_MS;
 use crate::engine::cron::fire::{Fire, Outcome};
-use crate::engine::job::effects::{MAX_DELAY_MS, Wake};
+use crate::engine::job::effects::Wake;
 use crate::engine::limit::acquire::{HOLD_MS, Start};
 use crate::engine::limit::rest::rest_s;
 use crate::engine::{Engine, Fetch, MAX_RACES};
 use crate::observe::{metrics, trace};
 use crate::store::{ClaimRequest, Updated};
-use crate::transport::{MAX_DELAY_S, MAX_HIDDEN_S, Received};
+use crate::transport::Received;
 use ojs_model::batch::Visibility;
 use ojs_model::error::{ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Event, Job, Lease, Refusal, State, settle, step};
+use ojs_model::job::{Job, Lease, State, settle};
 use ojs_model::limit::{Limited, Limits, OnLimit, Place, Waiting};
-use ojs_model::message::{CronTime, JobRef};
+use ojs_model::message::{
+    CronTime, Disposition, JobRef, MAX_DELAY_S, MAX_HIDDEN_S, MessageFacts, PENDING_HIDE_S, PUT_BACK_S, SOON_MS,
+    disposition, is_young,
+};
 use ojs_model::queue::QueueConfig;
 
-/// A message whose job cannot be run yet is put back for this long, s.
-const PUT_BACK_S: i64 = 1;
 /// A message received more often than this makes way for a new one: SQS takes one for poison after 1,000 receives, and
 /// a long outage, a worker that keeps giving its job back, or many lapses must not bring a live job there.
 const MAX_RECEIVES: i64 = 500;
 /// A message older than this makes way for a new one when it is put back, ms: SQS deletes it after 14 days.
 const OLD_MS: i64 = 7 * 86_400_000;
-/// A message younger than this may have overtaken what it announces, ms.
-const YOUNG_MS: i64 = 60_000;
 /// How long a put may take longer than the send that runs beside it.
 const OVERTAKEN: Duration = Duration::from_millis(30);
-/// How long the message of a job that waits for its activation rests, s.
-const PENDING_REST_S: i64 = 900;
 /// How long at most the message of a job that waits for another one rests, s.
 const MAX_BEHIND_S: i64 = 60;
 
@@ -70,6 +65,15 @@ pub(in crate::engine) enum Seen {
 impl Seen {
     fn back(hidden_s: i64) -> Self {
         Self::Back(hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S))
+    }
+
+    /// Of a message that needs no job.
+    fn of(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Keep { due_at_ms } => Self::Soon(due_at_ms),
+            Disposition::Hide { seconds } => Self::Back(seconds),
+            _ => Self::Stale,
+        }
     }
 }
 
@@ -274,22 +278,10 @@ impl Sight<'_> {
         }
     }
 
-    /// The job waits for longer than a message can: the due index takes over, and the message goes.
-    async fn hand_to_due_index(&self, stored: &Job) -> Result<Seen> {
-        if !stored.in_due_index {
-            let mut waiting = settle(stored, self.engine.now_ms()).into_owned();
-            waiting.in_due_index = true;
-            if !matches!(self.engine.replace(stored, &waiting).await?, Updated::Done(_)) {
-                return Ok(Seen::back(PUT_BACK_S));
-            }
-        }
-        Ok(Seen::Stale)
-    }
-
     /// The item has no room for what must be written; the job stays as it is until an operator mends it.
     fn does_not_fit(job: &Job) -> Seen {
         tracing::error!(job_id = %job.id, "the job's item is full; it cannot be claimed");
-        Seen::back(PENDING_REST_S)
+        Seen::back(PENDING_HIDE_S)
     }
 
     /// The lease is durable; the message must come back when it ends, unless it does so anyway.
@@ -313,96 +305,91 @@ impl Sight<'_> {
         Seen::Won(Box::new(job), hidden_s)
     }
 
-    /// The item, as stored, is not claimable: the clock may have made it so, or it tells what to do with the message.
+    /// Does what the message means for its job, which was read or has refused the fast claim: decides anew whenever the job
+    /// has changed in between.
     async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: &Received) -> Result<Seen> {
-        let engine = self.engine;
+        let mut facts = self.facts(message);
         for _ in 0..MAX_RACES {
-            if stored.queue != message.line.queue {
-                // Moved to another queue, where it has a message of its own; or about to move here, for that message
-                // is sent first.
-                return Ok(self.young_or_stale(message));
-            }
-            let now = engine.now_ms();
-            if settle(&stored, now).in_due_index && self.is_young(message) {
-                // Whoever takes it out of the index sends the message first, which this may be.
-                return Ok(Seen::back(PUT_BACK_S));
-            }
+            let now = self.engine.now_ms();
             // Only on a FIFO queue, where jobs wait in the due index for seconds, can a message come before the commit.
-            if engine.transport.is_fifo() {
-                match engine.visibility(&stored).await? {
-                    Visibility::There => {}
-                    Visibility::Undecided => return Ok(Seen::back(PUT_BACK_S)),
-                    Visibility::Never => return Ok(self.orphan(message)),
-                }
+            if facts.is_fifo {
+                facts.batch = self.engine.visibility(&stored).await?;
             }
-            if stored.cancel_requested_at.is_some()
-                && let Ok(change) = step(&stored, Event::Cancel, now)
-                && change.from != State::Active
-            {
-                // Its workflow was called off while it ran, and nobody runs it any more.
-                match engine.replace(&stored, &change.job).await? {
-                    Updated::Done(job) => {
-                        engine.ended(&job, Some(&message.receipt())).await;
-                        return Ok(Seen::Gone);
-                    }
-                    Updated::Refused(newer) => stored = *newer,
-                    Updated::Missing => return Ok(self.orphan(message)),
-                    Updated::TooLarge => return Ok(Self::does_not_fit(&stored)),
-                }
-                continue;
-            }
-            let mut waiting = Cow::Borrowed(&stored);
-            if let Some(on) = stored.waits_for.as_ref().filter(|_| settle(&stored, now).state == State::Available) {
-                if let Some(rest_s) = self.rest_behind(on, now).await? {
-                    return Ok(Seen::back(rest_s));
-                }
-                waiting.to_mut().waits_for = None;
-            }
-            match step(&waiting, Event::Claim(lease(&stored, request, now)), now) {
-                Ok(mut change) => {
-                    let starts = match self.start(&change.job, message, now).await? {
-                        Ok(starts) => starts,
+            let written = match disposition(&facts, &stored, lease(&stored, request, now), now) {
+                Disposition::Claim(claimed) => {
+                    match self.claim_limited(&stored, *claimed, request, message, now).await? {
+                        Ok(written) => written,
                         Err(refused) => return self.limited(&stored, refused, message).await,
-                    };
-                    change.job.retention = request.retention;
-                    change.job.holds = starts.iter().filter_map(Start::held).map(str::to_owned).collect();
-                    let claimed = self.claim_computed(&stored, &change.job).await;
-                    if !matches!(claimed, Ok(Updated::Done(_))) {
-                        engine.forget_starts(&starts).await;
-                    }
-                    match claimed? {
-                        Updated::Done(job) => return Ok(self.won(*job)),
-                        Updated::Refused(newer) => stored = *newer,
-                        Updated::Missing => return Ok(self.orphan(message)),
-                        Updated::TooLarge => return Ok(Self::does_not_fit(&stored)),
                     }
                 }
-                // An operator's retry makes it available, and sends the message first.
-                Err(Refusal::NotYet { at_ms })
-                    if at_ms - now > SOON_MS && stored.state == State::Retryable && self.is_young(message) =>
-                {
-                    return Ok(Seen::back(PUT_BACK_S));
-                }
-                Err(Refusal::NotYet { at_ms })
-                    if at_ms - now > MAX_DELAY_MS
-                        && settle(&stored, now).state != State::Active
-                        && !engine.transport.is_fifo() =>
-                {
-                    return self.hand_to_due_index(&stored).await;
-                }
-                Err(Refusal::NotYet { at_ms }) => return Ok(self.not_yet(at_ms)),
-                Err(Refusal::State(State::Pending)) if stored.cron.is_some() || engine.transport.is_fifo() => {
-                    // Whoever activates it sends a message of its own, which this may be while it is young.
-                    return Ok(self.young_or_stale(message));
-                }
-                Err(Refusal::State(State::Pending)) => {
-                    let rest = if self.is_young(message) { PUT_BACK_S } else { PENDING_REST_S };
-                    return Ok(Seen::back(rest));
-                }
-                Err(_) => return self.over(&stored, message).await,
+                Disposition::End(ended) => self.engine.replace(&stored, &ended).await?,
+                Disposition::MoveToDueIndex(Some(waiting)) => self.engine.replace(&stored, &waiting).await?,
+                Disposition::AskPredecessor(on) => match self.rest_behind(&on, now).await? {
+                    Some(rest_s) => return Ok(Seen::back(rest_s)),
+                    None => {
+                        facts.predecessor_ended = true;
+                        continue;
+                    }
+                },
+                Disposition::FinishEnd { hide } => return self.finish_end(&stored, hide).await,
+                Disposition::MoveToDueIndex(None) | Disposition::Delete => return Ok(Seen::Stale),
+                Disposition::Keep { due_at_ms } => return Ok(Seen::Soon(due_at_ms)),
+                Disposition::Hide { seconds } => return Ok(Seen::Back(seconds)),
+            };
+            match written {
+                Updated::Done(job) => return Ok(self.written(*job, message).await),
+                Updated::Refused(newer) => stored = *newer,
+                Updated::Missing => return Ok(self.orphan(message)),
+                Updated::TooLarge => return Ok(Self::does_not_fit(&stored)),
             }
         }
         Ok(Seen::back(PUT_BACK_S))
+    }
+
+    fn facts<'m>(&self, message: &'m Received) -> MessageFacts<'m> {
+        MessageFacts {
+            queue: &message.line.queue,
+            sent_at_ms: message.sent_at_ms,
+            is_fifo: self.engine.transport.is_fifo(),
+            batch: Visibility::There,
+            predecessor_ended: false,
+        }
+    }
+
+    /// What follows from the write that a disposition asked for.
+    async fn written(&self, job: Job, message: &Received) -> Seen {
+        if job.state == State::Active {
+            return self.won(job);
+        }
+        if job.state.is_terminal() {
+            tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), expired = job.is_expired(), "job ended");
+            self.engine.ended(&job, Some(&message.receipt())).await;
+            return Seen::Gone;
+        }
+        // It is in the due index, and the scheduler sends its next message.
+        Seen::Stale
+    }
+
+    /// Claims a job under its limits: acquires them first, and rolls them back unless the claim is written.
+    async fn claim_limited(
+        &self,
+        stored: &Job,
+        mut claimed: Job,
+        request: &ClaimRequest,
+        message: &Received,
+        now: i64,
+    ) -> Result<std::result::Result<Updated, Refused>> {
+        let starts = match self.start(&claimed, message, now).await? {
+            Ok(starts) => starts,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        claimed.retention = request.retention;
+        claimed.holds = starts.iter().filter_map(Start::held).map(str::to_owned).collect();
+        let written = self.claim_computed(stored, &claimed).await;
+        if !matches!(written, Ok(Updated::Done(_))) {
+            self.engine.forget_starts(&starts).await;
+        }
+        written.map(Ok)
     }
 
     /// The same as the fast claim where the answer is lost.
@@ -544,48 +531,26 @@ impl Sight<'_> {
 
     /// Kept in hand for a second at most, else put back. Never deleted: it may be the only message that the job has.
     fn not_yet(&self, at_ms: i64) -> Seen {
-        let wait_ms = at_ms - self.engine.now_ms();
-        if wait_ms <= SOON_MS { Seen::Soon(at_ms) } else { Seen::back(wait_ms / 1_000) }
+        Seen::of(Disposition::not_yet(at_ms, self.engine.now_ms()))
     }
 
-    /// The job has ended: what the clock ended is written down, then the message goes.
-    async fn over(&self, stored: &Job, message: &Received) -> Result<Seen> {
-        let engine = self.engine;
-        let ended = settle(stored, engine.now_ms());
-        if !stored.state.is_terminal() {
-            match engine.replace(stored, &ended).await? {
-                Updated::Done(job) => {
-                    tracing::info!(job_id = %job.id, queue = job.queue, expired = job.is_expired(), "job discarded");
-                    engine.ended(&job, Some(&message.receipt())).await;
-                    return Ok(Seen::Gone);
-                }
-                // Another process was faster; the next look tells what is to be done.
-                _ => return Ok(Seen::back(PUT_BACK_S)),
-            }
-        }
-        // The process that ended it may have crashed before its workflow moved on.
-        engine.advance_workflow(&ended).await?;
-        // A retry sends the message first: this one may be its.
-        if ended.state == State::Discarded && self.is_young(message) {
+    /// The job has ended: the process that ended it may have crashed before its workflow moved on or its lock was released.
+    async fn finish_end(&self, ended: &Job, hide: bool) -> Result<Seen> {
+        self.engine.advance_workflow(ended).await?;
+        if hide {
             return Ok(Seen::back(PUT_BACK_S));
         }
-        // The process that ended it may have crashed before it released the lock.
-        engine.release(&ended).await?;
-        engine.release_slots(&ended).await;
+        self.engine.release(ended).await?;
+        self.engine.release_slots(ended).await;
         Ok(Seen::Stale)
     }
 
     /// No such job: the put may still be on its way, or was never made.
     fn orphan(&self, message: &Received) -> Seen {
-        if !self.is_young(message) {
+        if !is_young(message.sent_at_ms, self.engine.now_ms()) {
             tracing::info!(queue = message.line.queue, "the message of a job that does not exist was dropped");
         }
-        self.young_or_stale(message)
-    }
-
-    /// A message without a meaning now: a young one may have overtaken what it announces.
-    fn young_or_stale(&self, message: &Received) -> Seen {
-        if self.is_young(message) { Seen::back(PUT_BACK_S) } else { Seen::Stale }
+        Seen::of(Disposition::delete_unless_young(message.sent_at_ms, self.engine.now_ms()))
     }
 
     /// Whether its put may still be under way.
@@ -595,10 +560,6 @@ impl Sight<'_> {
 
     fn is_old(&self, message: &Received) -> bool {
         self.engine.now_ms() - message.sent_at_ms > OLD_MS
-    }
-
-    fn is_young(&self, message: &Received) -> bool {
-        self.engine.now_ms() - message.sent_at_ms < YOUNG_MS
     }
 }
 

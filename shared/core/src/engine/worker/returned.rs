@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
-use super::fetch::SOON_MS;
 use crate::engine::Engine;
 use crate::store::Updated;
 use crate::transport::Received;
 use ojs_model::ids::JobId;
+use ojs_model::message::SOON_MS;
 
 /// Jobs whose messages have come back, as read before any of them is claimed.
 ///

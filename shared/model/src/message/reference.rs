@@ -1,5 +1,3 @@
-//! What an SQS message says: which job to look at.
-
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
