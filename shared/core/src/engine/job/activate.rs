@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use super::effects::Wake;
 use super::refuse;
-use crate::engine::{Engine, MAX_RACES};
-use crate::store::Updated;
-use ojs_model::error::{Error, Result};
+use super::transition::{Decided, Transition};
+use crate::engine::Engine;
+use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::job::{Event, Job, step};
 
@@ -14,22 +16,19 @@ impl Engine {
     /// repetition answers `conflict`.
     pub async fn activate(&self, id: &JobId) -> Result<Job> {
         let now = self.now_ms();
-        let mut stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
-        for _ in 0..MAX_RACES {
+        let stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
+        let activated = self.transition("an activation", stored, async |stored: Arc<Job>| {
             let mut change = step(&stored, Event::Activate, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "activate", "pending", now))?;
             change.job.in_due_index = self.wake(change.job.due_at, now) == Wake::DueIndex;
             self.announce(&change.job, now).await?;
-            match self.replace(&stored, &change.job).await? {
-                Updated::Done(job) => {
-                    tracing::info!(job_id = %id, "job activated");
-                    return Ok(*job);
-                }
-                Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(refuse::missing(id)),
-                Updated::TooLarge => return Err(Error::internal("an activation does not fit its job")),
+            Ok(Decided::Write(Box::new(change.job)))
+        });
+        match activated.await? {
+            Transition::Written { after: job, .. } | Transition::Answered(job) => {
+                tracing::info!(job_id = %id, "job activated");
+                Ok(*job)
             }
         }
-        Err(refuse::raced(id))
     }
 }

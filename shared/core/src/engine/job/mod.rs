@@ -8,4 +8,5 @@ pub(super) mod effects;
 pub(super) mod get;
 pub(super) mod refuse;
 pub(super) mod retry;
+pub(super) mod transition;
 pub(super) mod visible;
