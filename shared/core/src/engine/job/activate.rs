@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::effects::Wake;
 use super::refuse;
-use super::transition::{Decided, Transition};
+use super::transition::{Decided, Transition, must_fit};
 use crate::engine::Engine;
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
@@ -17,7 +17,7 @@ impl Engine {
     pub async fn activate(&self, id: &JobId) -> Result<Job> {
         let now = self.now_ms();
         let stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
-        let activated = self.transition("an activation", stored, async |stored: Arc<Job>| {
+        let activated = self.transition(stored, must_fit("an activation"), async |stored: Arc<Job>| {
             let mut change = step(&stored, Event::Activate, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "activate", "pending", now))?;
             change.job.in_due_index = self.wake(change.job.due_at, now) == Wake::DueIndex;

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use super::refuse;
-use crate::engine::{Engine, MAX_RACES};
+use super::transition::{Decided, Transition, must_fit};
+use crate::engine::Engine;
 use crate::store::Updated;
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
@@ -53,9 +56,9 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::cancel_in`].
-    pub(in crate::engine) async fn cancel_as_read(&self, mut stored: Job, states: &[State]) -> Result<Job> {
+    pub(in crate::engine) async fn cancel_as_read(&self, stored: Job, states: &[State]) -> Result<Job> {
         let now = self.now_ms();
-        for _ in 0..MAX_RACES {
+        let cancelled = self.transition(stored, must_fit("a cancellation"), async |stored: Arc<Job>| {
             let change = match step(&stored, Event::Cancel, now) {
                 Ok(change) => change,
                 Err(refusal) => {
@@ -69,18 +72,15 @@ impl Engine {
                 return Err(refuse::conflict(&stored, &refusal, "cancel", "waiting", now));
             }
             self.watch_workflow_of(&stored).await?;
-            match self.replace(&stored, &change.job).await? {
-                Updated::Done(job) => {
-                    let of_lease = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-                    let receipt = of_lease.or(change.job.ended_receipt.as_ref());
-                    self.conclude(&job, receipt).await?;
-                    return Ok(*job);
-                }
-                Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(refuse::missing(&stored.id)),
-                Updated::TooLarge => return Err(Error::internal("a cancellation does not fit its job")),
+            Ok(Decided::Write(Box::new(change.job)))
+        });
+        match cancelled.await? {
+            Transition::Written { before, after: job } => {
+                let of_lease = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+                self.conclude(&job, of_lease.or(job.ended_receipt.as_ref())).await?;
+                Ok(*job)
             }
+            Transition::Answered(job) => Ok(*job),
         }
-        Err(refuse::raced(&stored.id))
     }
 }

@@ -1,7 +1,9 @@
-use super::refuse;
+use std::sync::Arc;
+
+use super::transition::{Decided, Transition};
 use crate::engine::enqueue::unique::{Kept, duplicate};
-use crate::engine::{Engine, MAX_ANSWER_BYTES, MAX_RACES};
-use crate::store::{DeadLetterPosition, Deletable, Deleted, Updated};
+use crate::engine::{Engine, MAX_ANSWER_BYTES};
+use crate::store::{DeadLetterPosition, Deletable, Deleted};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::{Event, Job, MAX_ENVELOPE_BYTES, Refusal, RetryPolicy, State, message_group, queue_name, step};
@@ -132,43 +134,38 @@ impl Engine {
         refused: impl Fn(Option<(&Job, &Refusal)>) -> Error,
     ) -> Result<Job> {
         let now = self.now_ms();
-        let mut stored = self.store.get_job(id).await?.ok_or_else(|| refused(None))?;
-        for _ in 0..MAX_RACES {
+        let stored = self.store.get_job(id).await?.ok_or_else(|| refused(None))?;
+        let too_large = |job: &Job| Error::too_large("envelope", job.envelope_bytes(), MAX_ENVELOPE_BYTES);
+        let retried = self.transition(stored, too_large, async |stored: Arc<Job>| {
             let (mut retried, from) = match step(&stored, event.clone(), now) {
                 Ok(change) => (change.job, change.from),
-                Err(Refusal::Repeated) => return Ok(stored),
+                Err(Refusal::Repeated) => return Ok(Decided::Answer(Box::new(Job::clone(&stored)))),
                 Err(refusal) => return Err(refused(Some((&stored, &refusal)))),
             };
             change.apply(&mut retried);
-            let size = retried.envelope_bytes();
-            if size > MAX_ENVELOPE_BYTES {
-                return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES));
+            if retried.envelope_bytes() > MAX_ENVELOPE_BYTES {
+                return Err(too_large(&retried));
             }
             self.announce(&retried, now).await?;
             // One that only waited for its next attempt has come to no end, and keeps what it has of its lock.
             if let Some(key) = stored.unique_key.filter(|_| from == State::Discarded) {
-                match self.lock_again(&stored, &retried, now).await? {
-                    None => {}
-                    Some(Kept::By(holder)) => return Err(duplicate(&holder, &key)),
-                    Some(Kept::Raced) => {
-                        stored = self.store.get_job(id).await?.ok_or_else(|| refused(None))?;
-                        continue;
-                    }
-                }
-                tracing::info!(job_id = %id, queue = retried.queue, "unique job retried");
-                return Ok(retried);
+                return match self.lock_again(&stored, &retried, now).await? {
+                    None => Ok(Decided::Answer(Box::new(retried))),
+                    Some(Kept::By(holder)) => Err(duplicate(&holder, &key)),
+                    Some(Kept::Raced) => Ok(Decided::ReadAgain),
+                };
             }
-            match self.replace(&stored, &retried).await? {
-                Updated::Done(job) => {
-                    tracing::info!(job_id = %id, queue = job.queue, from = from.as_str(), "job retried");
-                    return Ok(*job);
-                }
-                Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(refused(None)),
-                Updated::TooLarge => return Err(Error::too_large("envelope", size, MAX_ENVELOPE_BYTES)),
+            Ok(Decided::Write(Box::new(retried)))
+        });
+        match retried.await {
+            Ok(Transition::Written { after: job, .. } | Transition::Answered(job)) => {
+                tracing::info!(job_id = %id, queue = job.queue, "job retried");
+                Ok(*job)
             }
+            // It was deleted in between.
+            Err(error) if error.code == ErrorCode::NotFound => Err(refused(None)),
+            Err(error) => Err(error),
         }
-        Err(refuse::raced(id))
     }
 
     /// Deletes a dead letter for good: one conditional delete.

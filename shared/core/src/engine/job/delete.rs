@@ -1,9 +1,10 @@
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::refuse;
+use super::transition::{Decided, Transition, must_fit};
 use crate::engine::{Engine, MAX_RACES};
-use crate::store::{Deletable, Deleted, Updated};
-use ojs_model::error::{Error, Result};
+use crate::store::{Deletable, Deleted};
+use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::job::{Job, Refusal, settle};
 
@@ -33,26 +34,23 @@ impl Engine {
         let now = self.now_ms();
         let id = &stored.id.clone();
         for _ in 0..MAX_RACES {
-            let current = settle(&stored, now);
-            if !current.state.is_terminal() {
-                let refusal = Refusal::State(current.state);
-                return Err(refuse::conflict(&stored, &refusal, "delete", "terminal", now));
-            }
-            if let Cow::Owned(ended) = current {
-                match self.replace(&stored, &ended).await? {
-                    Updated::Done(job) => {
-                        let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-                        self.ended(&job, receipt).await;
-                        stored = *job;
-                    }
-                    Updated::Refused(newer) => {
-                        stored = *newer;
-                        continue;
-                    }
-                    Updated::Missing => return Err(refuse::missing(id)),
-                    Updated::TooLarge => return Err(Error::internal("an end does not fit its job")),
+            let written = self.transition(stored, must_fit("an end"), async |stored: Arc<Job>| {
+                let current = settle(&stored, now);
+                if !current.state.is_terminal() {
+                    let refusal = Refusal::State(current.state);
+                    return Err(refuse::conflict(&stored, &refusal, "delete", "terminal", now));
                 }
-            }
+                let current_job = Box::new(current.as_ref().clone());
+                Ok(if stored.state.is_terminal() { Decided::Answer(current_job) } else { Decided::Write(current_job) })
+            });
+            stored = match written.await? {
+                Transition::Written { before, after } => {
+                    let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+                    self.ended(&after, receipt).await;
+                    *after
+                }
+                Transition::Answered(job) => *job,
+            };
             // The process that ended it may have crashed before the rest.
             self.finish_before_deletion(&stored).await?;
             if self.delete_as_read(&stored).await? {

@@ -33,17 +33,22 @@ pub(in crate::engine) enum Transition {
     Answered(Box<Job>),
 }
 
+/// The error of a transition whose item must have room for it, whatever the client sends.
+pub(in crate::engine) fn must_fit(what: &'static str) -> impl Fn(&Job) -> Error {
+    move |_| Error::internal(format_args!("{what} does not fit its job"))
+}
+
 impl Engine {
     /// Writes what `decide` makes of a job that was read, on the revision that was read; decides again, at most
-    /// [`MAX_RACES`] times, when that has changed. `what` names the transition where its job's item has no room for it.
+    /// [`MAX_RACES`] times, when that has changed. `too_large` is the error where the job's item has no room for it.
     ///
     /// # Errors
     /// Those of `decide`; `not_found` when the job is gone; `backend_unavailable` when it keeps changing; the AWS error, and
     /// then it may be written.
     pub(in crate::engine) async fn transition<F>(
         &self,
-        what: &'static str,
         stored: Job,
+        too_large: impl Fn(&Job) -> Error,
         decide: impl Fn(Arc<Job>) -> F,
     ) -> Result<Transition>
     where
@@ -64,7 +69,7 @@ impl Engine {
                 Updated::Done(after) => return Ok(Transition::Written { before: stored, after }),
                 Updated::Refused(newer) => stored = Arc::new(*newer),
                 Updated::Missing => return Err(refuse::missing(&stored.id)),
-                Updated::TooLarge => return Err(Error::internal(format_args!("{what} does not fit its job"))),
+                Updated::TooLarge => return Err(too_large(&new)),
             }
         }
         Err(refuse::raced(&stored.id))

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use futures::future::join_all;
 
-use crate::engine::{Engine, MAX_RACES};
-use crate::store::Updated;
+use crate::engine::Engine;
+use crate::engine::job::transition::{Decided, Transition, must_fit};
 use ojs_model::error::Result;
 use ojs_model::job::{Event, Job, step};
 
@@ -28,18 +30,13 @@ impl Engine {
     /// Whether the job is available again.
     async fn unclaim_one(&self, claimed: &Job) -> Result<bool> {
         let Some(token) = claimed.lease.as_ref().map(|lease| lease.token.clone()) else { return Ok(false) };
-        let mut stored = claimed.clone();
-        for _ in 0..MAX_RACES {
-            let Ok(change) = step(&stored, Event::Unclaim { token: token.clone() }, self.now_ms()) else {
-                return Ok(false);
-            };
-            match self.replace(&stored, &change.job).await? {
-                Updated::Done(_) => return Ok(true),
-                // Asked to stop, for instance: the lease may still be this one.
-                Updated::Refused(newer) => stored = *newer,
-                Updated::Missing | Updated::TooLarge => return Ok(false),
-            }
-        }
-        Ok(false)
+        let undone = self.transition(claimed.clone(), must_fit("an undone claim"), async |stored: Arc<Job>| {
+            // Asked to stop, for instance, the job has changed and the lease may still be this one.
+            Ok(match step(&stored, Event::Unclaim { token: token.clone() }, self.now_ms()) {
+                Ok(change) => Decided::Write(Box::new(change.job)),
+                Err(_) => Decided::Answer(Box::new(Job::clone(&stored))),
+            })
+        });
+        Ok(matches!(undone.await?, Transition::Written { .. }))
     }
 }

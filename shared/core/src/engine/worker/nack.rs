@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
+use crate::engine::Engine;
 use crate::engine::job::effects::Wake;
 use crate::engine::job::refuse;
-use crate::engine::{Engine, MAX_RACES};
+use crate::engine::job::transition::{Decided, Transition, must_fit};
 use crate::observe::{metrics, trace};
-use crate::store::Updated;
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::{Event, Failure, Holder, Job, Receipt, Refusal, State, settle, step};
@@ -38,41 +40,38 @@ impl Engine {
             (false, None) => return Err(Error::field("error", "is required")),
         };
         let now = self.now_ms();
-        let mut stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
-        for _ in 0..MAX_RACES {
-            let stepped = step(&self.fenced(&stored), event.clone(), now);
-            let mut change = match stepped {
-                Ok(change) => change,
-                Err(Refusal::Repeated) => return self.nack_again(&stored, now).await,
+        let stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
+        let nacked = self.transition(stored, must_fit("a failure report"), async |stored: Arc<Job>| {
+            match step(&self.fenced(&stored), event.clone(), now) {
+                Ok(mut change) => {
+                    // On a FIFO queue the message waits, and its group with it.
+                    change.job.in_due_index = change.job.due_at.is_some()
+                        && !self.transport.is_fifo()
+                        && self.wake(change.job.due_at, now) == Wake::DueIndex;
+                    Ok(Decided::Write(Box::new(change.job)))
+                }
+                Err(Refusal::Repeated) => Ok(Decided::Answer(Box::new(self.nack_again(&stored, now).await?))),
                 Err(refusal) => {
                     // A repetition that no token proves is refused, but finished as well.
                     if matches!(refusal, Refusal::State(_)) && stored.attempt > 0 {
                         self.nack_again(&stored, now).await?;
                     }
-                    return Err(refuse::conflict(&stored, &refusal, "nack", "active", now));
+                    Err(refuse::conflict(&stored, &refusal, "nack", "active", now))
                 }
-            };
-            // On a FIFO queue the message waits, and its group with it.
-            change.job.in_due_index = change.job.due_at.is_some()
-                && !self.transport.is_fifo()
-                && self.wake(change.job.due_at, now) == Wake::DueIndex;
-            match self.replace(&stored, &change.job).await? {
-                Updated::Done(job) => {
-                    let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-                    if let (Some(limit), Some(until)) = (&job.limit, blocked_until)
-                        && let Err(error) = self.block_limit(limit.key.as_str(), until, now).await
-                    {
-                        tracing::warn!(job_id = %id, key = %limit.key, %error, "rate limit not blocked as the worker asked");
-                    }
-                    self.after_nack(&job, receipt, now).await?;
-                    return Ok(*job);
-                }
-                Updated::Refused(newer) => stored = *newer,
-                Updated::Missing => return Err(refuse::missing(&id)),
-                Updated::TooLarge => return Err(Error::internal("a failure report does not fit its job")),
             }
+        });
+        let (before, job) = match nacked.await? {
+            Transition::Written { before, after } => (before, after),
+            Transition::Answered(job) => return Ok(*job),
+        };
+        if let (Some(limit), Some(until)) = (&job.limit, blocked_until)
+            && let Err(error) = self.block_limit(limit.key.as_str(), until, now).await
+        {
+            tracing::warn!(job_id = %id, key = %limit.key, %error, "rate limit not blocked as the worker asked");
         }
-        Err(refuse::raced(&id))
+        let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
+        self.after_nack(&job, receipt, now).await?;
+        Ok(*job)
     }
 
     /// The first try took effect and its answer was lost, perhaps with the rest of its process: its message may still be
