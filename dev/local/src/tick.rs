@@ -28,10 +28,10 @@ pub(crate) async fn every_second(engine: Arc<Engine>, mut stop: watch::Receiver<
             return;
         }
         let budget = engine.tick_budget(BUDGET);
-        let (promoted, crons) = tokio::join!(engine.promote(budget), engine.cron_tick(budget));
+        let (promoted, crons) = tokio::join!(engine.send_due(budget), engine.cron_tick(budget));
         let (mut drained, mut audited) = (Ok(()), Ok(()));
         if tick % DRAIN_EVERY == 0 {
-            drained = engine.drain_dead_letters(budget).await.map(|_| ());
+            drained = engine.redrive(budget).await.map(|_| ());
             audited = engine.audit(budget).await.map(|_| ());
         }
         for failed in [promoted.map(|_| ()), crons.map(|_| ()), drained, audited] {

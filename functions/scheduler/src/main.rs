@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ojs_core::Engine;
-use ojs_core::engine::{Audited, Drained, TickBudget};
+use ojs_core::engine::{Audited, Redriven, TickBudget};
 use ojs_model::Result;
 use serde_json::{Value, json};
 
@@ -14,12 +14,12 @@ async fn main() -> ExitCode {
 }
 
 async fn tick(engine: &Engine, budget: TickBudget) -> Result<Value> {
-    let promoted = engine.promote(budget).await;
+    let promoted = engine.send_due(budget).await;
     // Whatever became of the jobs: one that fails must not keep these queues full. Nothing in them is urgent, so that a
     // failure here is not worth another tick.
-    let drained = engine.drain_dead_letters(budget).await.unwrap_or_else(|error| {
+    let drained = engine.redrive(budget).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "native dead-letter queues not drained; the next tick goes on");
-        Drained::default()
+        Redriven::default()
     });
     let audited = engine.audit(budget).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "audit cut short; the next tick goes on");

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::ids::JobId;
     use crate::job::step::tests::{NOW, claimed, job};
-    use crate::job::{Event, Holder, settle, step};
+    use crate::job::{Event, Holder, step};
 
     fn kinds(job: &Job) -> Vec<&'static str> {
         events(job).into_iter().map(|e| e.kind).collect()
@@ -194,8 +194,8 @@ mod tests {
         assert_eq!(completed.data["duration_ms"], 7);
         assert_eq!(completed.data["attempt"], 1);
         let expired = job(r#"{"expires_at":"+PT1S"}"#);
-        assert_eq!(kinds(&settle(&expired, NOW + 1_000)), ["job.enqueued", "job.expired"]);
-        let lapsed = settle(&claimed(r#"{"timeout_ms":500}"#), NOW + 600).into_owned();
+        assert_eq!(kinds(&expired.as_of(NOW + 1_000)), ["job.enqueued", "job.expired"]);
+        let lapsed = claimed(r#"{"timeout_ms":500}"#).as_of(NOW + 600).into_owned();
         assert_eq!(kinds(&lapsed), ["job.enqueued", "job.started", "job.failed", "job.retrying"]);
     }
 
@@ -205,7 +205,7 @@ mod tests {
         let ids: Vec<_> = events(&done).into_iter().map(|e| e.id).collect();
         assert_eq!(ids, events(&done).into_iter().map(|e| e.id).collect::<Vec<_>>());
         assert!(ids.iter().all(|id| JobId::parse(id.strip_prefix("evt_").unwrap()).is_some()));
-        let late = settle(&job(r#"{"expires_at":"+PT1S"}"#), NOW + 1_000).into_owned();
+        let late = job(r#"{"expires_at":"+PT1S"}"#).as_of(NOW + 1_000).into_owned();
         let late = events(&late);
         assert!(late[0].id < late[1].id);
     }

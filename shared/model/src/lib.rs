@@ -1,7 +1,7 @@
 //! The rules of OJS, pure: no AWS, no async, no clock. Times and ids come in as arguments.
 //!
 //! * [`job`]: the envelope, its validation, the state machine ([`job::step`]) and what the clock makes of a job
-//!   ([`job::settle`]).
+//!   ([`job::Job::as_of`]).
 //! * [`cron`]: schedules, time zones, and what is to happen at one of their times.
 //! * [`queue`]: pauses, priority tiers, configuration. [`batch`], [`bulk`]: many jobs at once. [`limit`]: how many may start
 //!   or run. [`workflow`]: jobs that follow each other. [`events`]: what has happened.

@@ -10,14 +10,14 @@ mod config;
 pub mod context;
 pub mod emf;
 mod logs;
-pub mod numbers;
+pub mod metrics;
 mod prometheus;
 pub mod traces;
 
 use std::sync::Arc;
 
 pub use config::{Config, MetricsTo, TracesTo};
-use numbers::Numbers;
+use metrics::Numbers;
 use ojs_core::settings::SettingsError;
 use traces::Traces;
 use tracing_subscriber::layer::SubscriberExt;

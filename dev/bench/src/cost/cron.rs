@@ -98,14 +98,14 @@ impl Operation {
         let engine = &meter.lab.engine;
         // Every queue has been looked at once: an instance that is warm knows them.
         loop {
-            engine.drain_dead_letters(TickBudget::UNLIMITED).await?;
+            engine.redrive(TickBudget::UNLIMITED).await?;
             if engine.store().progress("dead-letters").await?.is_none() {
                 break;
             }
         }
         let tick = async {
-            let promoted = engine.promote(TickBudget::UNLIMITED).await?;
-            let drained = engine.drain_dead_letters(TickBudget::UNLIMITED).await?;
+            let promoted = engine.send_due(TickBudget::UNLIMITED).await?;
+            let drained = engine.redrive(TickBudget::UNLIMITED).await?;
             Ok(promoted.sent + drained.resent + drained.dropped)
         };
         let (done, tally) = meter.count(tick).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ojs_core::engine::{Ack, DeadLetterQuery, EventQuery, Heartbeat, Nack, Override, TickBudget};
-use ojs_core::transport::{Hidden, Line};
+use ojs_core::transport::{Hidden, SqsQueue};
 use ojs_model::Ids;
 use ojs_model::job::Job;
 use ojs_model::json::Fields;
@@ -181,7 +181,7 @@ impl Operation {
                 let health = async { Ok(meter.lab.engine.health().await) };
                 Ok(meter.count(health).await?.1)
             }
-            Self::Promote => self.promote(meter).await,
+            Self::Promote => self.send_due(meter).await,
             Self::CronRegister => self.cron_register(meter).await,
             Self::CronRegisterSame => self.cron_register_same(meter).await,
             Self::CronFireByFetch => self.cron_fire_by_fetch(meter).await,
@@ -254,7 +254,7 @@ impl Operation {
 
     async fn fetch_empty(self, meter: &Meter) -> Outcome<Tally> {
         let queue = self.queue();
-        if !meter.lab.engine.transport().knows(&Line::jobs(&queue)) {
+        if !meter.lab.engine.transport().knows(&SqsQueue::jobs(&queue)) {
             meter.lab.enqueue(&queue, &json!({})).await?;
             meter.lab.work_off(&queue).await?;
         }
@@ -268,7 +268,7 @@ impl Operation {
     async fn fetch_beside_long_running(self, meter: &Meter) -> Outcome<Tally> {
         let queue = self.queue();
         let engine = &meter.lab.engine;
-        let line = Line::jobs(&queue);
+        let line = SqsQueue::jobs(&queue);
         for _ in 0..LONG_RUNNING / TEN {
             for _ in 0..TEN {
                 meter.lab.enqueue(&queue, &json!({})).await?;
@@ -277,7 +277,7 @@ impl Operation {
             expect(running.len() == TEN, "the fetch answers all jobs")?;
             let receipts = running.iter().filter_map(|job| job.lease.as_ref()?.receipt.as_ref());
             let back: Vec<_> =
-                receipts.map(|receipt| Hidden { line: &line, receipt: &receipt.handle, hidden_s: 1 }).collect();
+                receipts.map(|receipt| Hidden { sqs_queue: &line, receipt: &receipt.handle, hidden_s: 1 }).collect();
             engine.transport().hide_all(&back).await?;
         }
         tokio::time::sleep(Duration::from_millis(1_050)).await;
@@ -375,13 +375,13 @@ impl Operation {
         Ok(tally)
     }
 
-    async fn promote(self, meter: &Meter) -> Outcome<Tally> {
+    async fn send_due(self, meter: &Meter) -> Outcome<Tally> {
         // Others have left jobs in the due index.
-        while meter.later.promote(TickBudget::UNLIMITED).await?.sent > 0 {}
+        while meter.later.send_due(TickBudget::UNLIMITED).await?.sent > 0 {}
         for _ in 0..DUE {
             meter.lab.enqueue(&self.queue(), &json!({"scheduled_at": "+PT1H"})).await?;
         }
-        let (promoted, tally) = meter.count(meter.later.promote(TickBudget::UNLIMITED)).await?;
+        let (promoted, tally) = meter.count(meter.later.send_due(TickBudget::UNLIMITED)).await?;
         expect(promoted.sent == DUE, "the tick sends all jobs")?;
         Ok(tally.per(DUE))
     }

@@ -84,7 +84,7 @@ pub(crate) async fn run(jobs: usize) -> Outcome<Burst> {
     let wire = Wire::new();
     let later = stage.engine(&settings, Some(wire.http_client()), Arc::new(Ahead(AHEAD_MS))).await?;
     wire.meter();
-    let sent = later.promote(TickBudget::UNLIMITED).await?.sent;
+    let sent = later.send_due(TickBudget::UNLIMITED).await?.sent;
     check(sent, counted)?;
     let calls = wire.take_calls();
     let per_job = |total: f64| total / counted as f64;
@@ -94,7 +94,7 @@ pub(crate) async fn run(jobs: usize) -> Outcome<Burst> {
     fill(&now, jobs).await?;
     let later = stage.engine(&settings, None, Arc::new(Ahead(AHEAD_MS))).await?;
     let start = Instant::now();
-    let sent = later.promote(TickBudget::UNLIMITED).await?.sent;
+    let sent = later.send_due(TickBudget::UNLIMITED).await?.sent;
     let seconds = start.elapsed().as_secs_f64();
     check(sent, jobs)?;
     let burst = Burst {

@@ -67,7 +67,7 @@ async fn work(
     let mut next_tick = stack.engine.now_ms() + 17_000;
     while stack.engine.now_ms() < until_ms {
         while next_tick <= stack.engine.now_ms() {
-            stack.engine.promote(TickBudget::UNLIMITED).await?;
+            stack.engine.send_due(TickBudget::UNLIMITED).await?;
             stack.engine.cron_tick(TickBudget::UNLIMITED).await?;
             next_tick += MINUTE_MS;
         }

@@ -256,7 +256,7 @@ async fn a_schedule_beyond_what_sqs_can_delay_is_brought_back_by_the_tick() {
     let id = app.enqueue(json!({"scheduled_at": "+PT1H"})).await;
     assert_eq!(app.stack.aws.sqs.message_count(), 0);
     app.advance(3_600_000 - 60_000);
-    assert_eq!(app.stack.engine.promote(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap().sent, 1);
+    assert_eq!(app.stack.engine.send_due(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap().sent, 1);
     app.nothing_to_fetch().await;
     app.advance(60_000);
     assert_eq!(app.state(&id).await, "available");
@@ -556,7 +556,7 @@ async fn cancelling_works_from_every_state_that_is_not_terminal() {
     // No message brings any of them back.
     for _ in 0..8 {
         app.advance(600_000);
-        app.stack.engine.promote(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
+        app.stack.engine.send_due(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
         let all = json!({"queues": ["default", "active", "retryable"], "count": 100});
         assert_eq!(app.fetched(all).await, [] as [Value; 0]);
     }

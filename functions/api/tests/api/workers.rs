@@ -270,7 +270,7 @@ async fn a_long_wait_for_a_retry_is_brought_back_by_the_tick() {
     assert_eq!(nacked["retry_delay_ms"], 7_200_000);
     app.advance(7_200_000 - 1_000);
     app.nothing_to_fetch().await;
-    assert_eq!(app.stack.engine.promote(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap().sent, 1);
+    assert_eq!(app.stack.engine.send_due(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap().sent, 1);
     app.advance(1_000);
     app.take("w", &id, 2).await;
     app.stop().await;

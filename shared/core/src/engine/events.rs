@@ -5,7 +5,7 @@ use futures::stream::{self, StreamExt};
 use super::Engine;
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::events::{EVENT_TYPES, JobEvent, events, pauses, skips};
-use ojs_model::job::{Job, settle};
+use ojs_model::job::Job;
 
 /// Newest jobs of a queue whose history the feed reads.
 pub const FEED_JOBS_PER_QUEUE: usize = 200;
@@ -66,7 +66,7 @@ impl Engine {
         let now = self.now_ms();
         let mut found = Vec::new();
         for job in jobs.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-            let job = settle(&job, now);
+            let job = job.as_of(now);
             if query.job_types.is_empty() || query.job_types.contains(&job.job_type) {
                 found.extend(events(&job).into_iter().filter(|event| wanted(event, &query)));
             }
@@ -102,7 +102,7 @@ impl Engine {
 
     async fn newest_jobs(&self, queue: &str) -> Result<Vec<Job>> {
         let ids = self.store.newest_jobs(queue, FEED_JOBS_PER_QUEUE).await?;
-        self.only_there(self.store.get_jobs(&ids).await?).await
+        self.only_committed(self.store.get_jobs(&ids).await?).await
     }
 
     /// The queues asked for, else all there are.

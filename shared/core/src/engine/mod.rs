@@ -28,8 +28,8 @@ pub use health::Health;
 pub use job::dead_letters::{DeadLetterPage, DeadLetterQuery, Override};
 pub use limit::list::LimitPage;
 pub use queue::list::QueuePage;
-pub use tick::due::Promoted;
-pub use tick::redrive::Drained;
+pub use tick::due::DueSent;
+pub use tick::redrive::Redriven;
 pub use tick::{LOOKAHEAD_MS, TickBudget};
 pub use worker::ack::{Ack, Acked};
 pub use worker::fetch::{Fetch, MAX_FETCH, MAX_FETCH_QUEUES};
@@ -41,8 +41,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use audit::Resends;
-use limit::cache::Limiters;
-use queue::cache::Known;
+use limit::cache::LimitCache;
+use queue::cache::QueueCache;
 
 use crate::aws::Clients;
 use crate::clock::Clock;
@@ -68,8 +68,8 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     ids: Ids,
     settings: Settings,
-    known: Known,
-    limiters: Limiters,
+    queue_cache: QueueCache,
+    limit_cache: LimitCache,
     resends: Resends,
 }
 
@@ -83,8 +83,8 @@ impl Engine {
             clock,
             ids: Ids::new(),
             settings,
-            known: Known::default(),
-            limiters: Limiters::default(),
+            queue_cache: QueueCache::default(),
+            limit_cache: LimitCache::default(),
             resends: Resends::default(),
         }
     }
@@ -134,8 +134,8 @@ impl Engine {
     /// Drops what is remembered of queues; for the local stack's reset.
     pub fn forget_queues(&self) {
         self.transport.forget_queues();
-        self.known.clear();
-        self.limiters.clear();
+        self.queue_cache.clear();
+        self.limit_cache.clear();
         self.resends.clear();
     }
 
@@ -146,11 +146,11 @@ impl Engine {
 
     /// Notes a queue in the registry, once per process.
     async fn register_queue(&self, queue: &str) -> Result<()> {
-        if self.known.is_registered(queue) {
+        if self.queue_cache.is_registered(queue) {
             return Ok(());
         }
         self.store.register_queue(queue, self.clock.now_ms()).await?;
-        self.known.note_registered(queue);
+        self.queue_cache.note_registered(queue);
         Ok(())
     }
 }

@@ -2,22 +2,22 @@
 
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
-use super::Line;
+use super::SqsQueue;
 use ojs_model::error::{Error, ErrorCode};
 
 /// Batch calls of one operation under way at a time.
 pub(super) const CONCURRENCY: usize = 8;
 
 /// Entries by their SQS queue, which is one a call, in their order.
-pub(super) fn by_line<'a, T>(entries: impl Iterator<Item = (&'a Line, T)>) -> Vec<(&'a Line, Vec<T>)> {
-    let mut lines: Vec<(&Line, Vec<T>)> = Vec::new();
-    for (line, entry) in entries {
-        match lines.iter_mut().find(|(known, _)| *known == line) {
+pub(super) fn by_line<'a, T>(entries: impl Iterator<Item = (&'a SqsQueue, T)>) -> Vec<(&'a SqsQueue, Vec<T>)> {
+    let mut sqs_queues: Vec<(&SqsQueue, Vec<T>)> = Vec::new();
+    for (sqs_queue, entry) in entries {
+        match sqs_queues.iter_mut().find(|(known, _)| *known == sqs_queue) {
             Some((_, entries)) => entries.push(entry),
-            None => lines.push((line, vec![entry])),
+            None => sqs_queues.push((sqs_queue, vec![entry])),
         }
     }
-    lines
+    sqs_queues
 }
 
 /// Whether an entry that failed may be tried again as it is: the service was at fault, or throttled it.
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn entries_are_grouped_by_their_queue_in_order() {
-        let (a, b) = (Line::jobs("a"), Line::jobs("b"));
+        let (a, b) = (SqsQueue::jobs("a"), SqsQueue::jobs("b"));
         let grouped = by_line([(&a, 1), (&b, 2), (&a, 3)].into_iter());
         assert_eq!(grouped, [(&a, vec![1, 3]), (&b, vec![2])]);
         assert!(by_line::<u8>(std::iter::empty()).is_empty());

@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt};
 
 use super::batch::{CONCURRENCY, by_line, entry_error};
 use super::queues::is_missing_queue;
-use super::{Line, MAX_BATCH, Transport};
+use super::{MAX_BATCH, SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::{Error, Result};
 
@@ -14,21 +14,23 @@ impl Transport {
     ///
     /// # Errors
     /// The first AWS error; messages may have been deleted, or come back.
-    pub async fn delete_all(&self, messages: &[(&Line, &str)]) -> Result<()> {
-        let lines = by_line(messages.iter().copied());
-        let calls: Vec<_> = lines
+    pub async fn delete_all(&self, messages: &[(&SqsQueue, &str)]) -> Result<()> {
+        let sqs_queues = by_line(messages.iter().copied());
+        let calls: Vec<_> = sqs_queues
             .iter()
-            .flat_map(|(line, receipts)| receipts.chunks(MAX_BATCH).map(|chunk| self.delete_chunk(line, chunk)))
+            .flat_map(|(sqs_queue, receipts)| {
+                receipts.chunks(MAX_BATCH).map(|chunk| self.delete_chunk(sqs_queue, chunk))
+            })
             .collect();
         let deleted: Vec<Result<()>> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
         deleted.into_iter().collect()
     }
 
-    async fn delete_chunk(&self, line: &Line, receipts: &[&str]) -> Result<()> {
+    async fn delete_chunk(&self, sqs_queue: &SqsQueue, receipts: &[&str]) -> Result<()> {
         if let [receipt] = receipts {
-            return self.delete(line, receipt).await;
+            return self.delete(sqs_queue, receipt).await;
         }
-        let Some(url) = self.url(line).await? else { return Ok(()) };
+        let Some(url) = self.url(sqs_queue).await? else { return Ok(()) };
         let mut call = self.client.delete_message_batch().queue_url(&url);
         for (at, receipt) in receipts.iter().enumerate() {
             let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(*receipt);

@@ -2,7 +2,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use futures::FutureExt;
 
 use super::queues::is_missing_queue;
-use super::{Line, Transport};
+use super::{SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::Result;
 
@@ -22,8 +22,8 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error.
-    pub async fn depth(&self, line: &Line) -> Result<Depth> {
-        let Some(url) = self.url(line).await? else { return Ok(Depth::default()) };
+    pub async fn depth(&self, sqs_queue: &SqsQueue) -> Result<Depth> {
+        let Some(url) = self.url(sqs_queue).await? else { return Ok(Depth::default()) };
         let (visible, in_flight, delayed) = (
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,

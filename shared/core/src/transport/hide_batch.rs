@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt};
 
 use super::batch::{CONCURRENCY, by_line, entry_error};
 use super::queues::is_missing_queue;
-use super::{Line, MAX_BATCH, MAX_HIDE_S, Transport};
+use super::{MAX_BATCH, MAX_HIDE_S, SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::{Error, Result};
 
@@ -12,7 +12,7 @@ use ojs_model::error::{Error, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct Hidden<'a> {
     /// Where it came from.
-    pub line: &'a Line,
+    pub sqs_queue: &'a SqsQueue,
     /// What settles it.
     pub receipt: &'a str,
     /// For how long from now, s; 0 to 43,140. 0 returns it to its queue at once.
@@ -27,20 +27,20 @@ impl Transport {
     /// # Errors
     /// The first AWS error; messages may have been hidden.
     pub async fn hide_all(&self, messages: &[Hidden<'_>]) -> Result<()> {
-        let lines = by_line(messages.iter().map(|message| (message.line, *message)));
-        let calls: Vec<_> = lines
+        let sqs_queues = by_line(messages.iter().map(|message| (message.sqs_queue, *message)));
+        let calls: Vec<_> = sqs_queues
             .iter()
-            .flat_map(|(line, messages)| messages.chunks(MAX_BATCH).map(|chunk| self.hide_chunk(line, chunk)))
+            .flat_map(|(sqs_queue, messages)| messages.chunks(MAX_BATCH).map(|chunk| self.hide_chunk(sqs_queue, chunk)))
             .collect();
         let hidden: Vec<Result<()>> = stream::iter(calls).buffer_unordered(CONCURRENCY).collect().await;
         hidden.into_iter().collect()
     }
 
-    async fn hide_chunk(&self, line: &Line, messages: &[Hidden<'_>]) -> Result<()> {
+    async fn hide_chunk(&self, sqs_queue: &SqsQueue, messages: &[Hidden<'_>]) -> Result<()> {
         if let [message] = messages {
-            return self.hide(line, message.receipt, message.hidden_s).await;
+            return self.hide(sqs_queue, message.receipt, message.hidden_s).await;
         }
-        let Some(url) = self.url(line).await? else { return Ok(()) };
+        let Some(url) = self.url(sqs_queue).await? else { return Ok(()) };
         let mut call = self.client.change_message_visibility_batch().queue_url(&url);
         for (at, message) in messages.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()

@@ -6,18 +6,18 @@ mod delete_batch;
 mod depth;
 mod group;
 mod hide_batch;
-mod line;
 pub mod names;
 mod queues;
 mod receive;
 mod send;
 mod send_batch;
 mod settle;
+mod sqs_queue;
 
 pub use depth::Depth;
 pub use hide_batch::Hidden;
-pub use line::{Line, Role};
 pub use receive::Received;
+pub use sqs_queue::{QueueKind, SqsQueue};
 
 use std::sync::Arc;
 

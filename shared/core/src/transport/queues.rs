@@ -9,7 +9,7 @@ use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{Line, Transport};
+use super::{SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use crate::bounded::Bounded;
 use ojs_model::error::{Error, ErrorCode, Result};
@@ -27,17 +27,17 @@ const MAX_RECEIVE_COUNT: u32 = 1_000;
 /// What is known of the queues, for the life of the process.
 #[derive(Debug, Default)]
 pub(super) struct QueueUrls {
-    known: RwLock<Bounded<Line, Known>>,
+    known: RwLock<Bounded<SqsQueue, Known>>,
     /// ARNs of dead-letter queues by OJS queue, which its tiers share.
     dead_letters: RwLock<Bounded<String, String>>,
     /// The queues that are looked for or made just now: one request does it, the others wait for what it finds.
-    looking: Mutex<HashMap<Line, Arc<tokio::sync::Mutex<()>>>>,
+    looking: Mutex<HashMap<SqsQueue, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A place among those that look for a queue. The last to leave clears it, also when its request is dropped.
 struct Looking<'a> {
     urls: &'a QueueUrls,
-    line: &'a Line,
+    sqs_queue: &'a SqsQueue,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -46,7 +46,7 @@ impl Drop for Looking<'_> {
         let mut looking = self.urls.looking.lock().unwrap_or_else(PoisonError::into_inner);
         // The map's own and this one: others reach it only through the map.
         if Arc::strong_count(&self.turn) == 2 {
-            looking.remove(self.line);
+            looking.remove(self.sqs_queue);
         }
     }
 }
@@ -59,24 +59,24 @@ enum Known {
 }
 
 impl QueueUrls {
-    fn get(&self, line: &Line) -> Option<Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(line).cloned()
+    fn get(&self, sqs_queue: &SqsQueue) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(sqs_queue).cloned()
     }
 
-    fn set(&self, line: &Line, known: Known) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(line.clone(), known);
+    fn set(&self, sqs_queue: &SqsQueue, known: Known) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(sqs_queue.clone(), known);
     }
 
-    fn forget(&self, line: &Line) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(line);
+    fn forget(&self, sqs_queue: &SqsQueue) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(sqs_queue);
         // The dead-letter queue may have been deleted with it.
-        self.dead_letters.write().unwrap_or_else(PoisonError::into_inner).remove(&line.queue);
+        self.dead_letters.write().unwrap_or_else(PoisonError::into_inner).remove(&sqs_queue.queue);
     }
 
-    fn looking<'a>(&'a self, line: &'a Line) -> Looking<'a> {
+    fn looking<'a>(&'a self, sqs_queue: &'a SqsQueue) -> Looking<'a> {
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = Arc::clone(looking.entry(line.clone()).or_default());
-        Looking { urls: self, line, turn }
+        let turn = Arc::clone(looking.entry(sqs_queue.clone()).or_default());
+        Looking { urls: self, sqs_queue, turn }
     }
 
     fn dead_letter_arn(&self, queue: &str) -> Option<String> {
@@ -102,8 +102,8 @@ pub(super) fn is_missing_queue(error: &impl ProvideErrorMetadata) -> bool {
 impl Transport {
     /// Whether this process has used the queue already.
     #[must_use]
-    pub fn knows(&self, line: &Line) -> bool {
-        matches!(self.urls.get(line), Some(Known::Url(_)))
+    pub fn knows(&self, sqs_queue: &SqsQueue) -> bool {
+        matches!(self.urls.get(sqs_queue), Some(Known::Url(_)))
     }
 
     /// Asks whether SQS answers: one look-up of a queue that need not exist.
@@ -111,21 +111,21 @@ impl Transport {
     /// # Errors
     /// The AWS error.
     pub async fn ping(&self) -> Result<()> {
-        self.look_up(&Line::jobs("default").sqs_name(&self.prefix, self.fifo)).await.map(|_| ())
+        self.look_up(&SqsQueue::jobs("default").sqs_name(&self.prefix, self.fifo)).await.map(|_| ())
     }
 
     /// The URL of a queue; `None` when it does not exist. Never creates one: a mistyped name in a fetch must not.
-    pub(super) async fn url(&self, line: &Line) -> Result<Option<String>> {
-        if let Some(known) = self.remembered(line) {
+    pub(super) async fn url(&self, sqs_queue: &SqsQueue) -> Result<Option<String>> {
+        if let Some(known) = self.remembered(sqs_queue) {
             return Ok(known);
         }
-        let looking = self.urls.looking(line);
+        let looking = self.urls.looking(sqs_queue);
         let _one = looking.turn.lock().await;
-        if let Some(known) = self.remembered(line) {
+        if let Some(known) = self.remembered(sqs_queue) {
             return Ok(known);
         }
-        let found = self.look_up(&line.sqs_name(&self.prefix, self.fifo)).await?;
-        self.urls.set(line, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
+        let found = self.look_up(&sqs_queue.sqs_name(&self.prefix, self.fifo)).await?;
+        self.urls.set(sqs_queue, found.clone().map_or_else(|| Known::Absent(self.clock.now_ms()), Known::Url));
         Ok(found)
     }
 
@@ -133,31 +133,31 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error; it may be created.
-    pub async fn find_or_create(&self, line: &Line) -> Result<()> {
-        self.url_or_create(line).await.map(|_| ())
+    pub async fn find_or_create(&self, sqs_queue: &SqsQueue) -> Result<()> {
+        self.url_or_create(sqs_queue).await.map(|_| ())
     }
 
     /// The URL of a queue, which is created if need be.
-    pub(super) async fn url_or_create(&self, line: &Line) -> Result<String> {
-        if let Some(Some(url)) = self.remembered(line) {
+    pub(super) async fn url_or_create(&self, sqs_queue: &SqsQueue) -> Result<String> {
+        if let Some(Some(url)) = self.remembered(sqs_queue) {
             return Ok(url);
         }
-        let looking = self.urls.looking(line);
+        let looking = self.urls.looking(sqs_queue);
         let _one = looking.turn.lock().await;
-        if let Some(Some(url)) = self.remembered(line) {
+        if let Some(Some(url)) = self.remembered(sqs_queue) {
             return Ok(url);
         }
-        let url = match self.look_up(&line.sqs_name(&self.prefix, self.fifo)).await? {
+        let url = match self.look_up(&sqs_queue.sqs_name(&self.prefix, self.fifo)).await? {
             Some(url) => url,
-            None => self.create(line).await?,
+            None => self.create(sqs_queue).await?,
         };
-        self.urls.set(line, Known::Url(url.clone()));
+        self.urls.set(sqs_queue, Known::Url(url.clone()));
         Ok(url)
     }
 
     /// What this process remembers of a queue: its URL, or that there was none a moment ago.
-    fn remembered(&self, line: &Line) -> Option<Option<String>> {
-        match self.urls.get(line) {
+    fn remembered(&self, sqs_queue: &SqsQueue) -> Option<Option<String>> {
+        match self.urls.get(sqs_queue) {
             Some(Known::Url(url)) => Some(Some(url)),
             Some(Known::Absent(at)) if self.clock.now_ms() - at < ABSENT_MS => Some(None),
             _ => None,
@@ -165,8 +165,8 @@ impl Transport {
     }
 
     /// Drops what is known of a queue that turned out not to be there.
-    pub(super) fn forget(&self, line: &Line) {
-        self.urls.forget(line);
+    pub(super) fn forget(&self, sqs_queue: &SqsQueue) {
+        self.urls.forget(sqs_queue);
     }
 
     async fn look_up(&self, name: &str) -> Result<Option<String>> {
@@ -178,24 +178,24 @@ impl Transport {
     }
 
     /// Creates a queue, and the dead-letter queue that it shares with the other tiers. Racing callers ask for the same attributes, so all succeed.
-    async fn create(&self, line: &Line) -> Result<String> {
-        let dead_letter_arn = self.dead_letter_arn(&line.queue).await?;
+    async fn create(&self, sqs_queue: &SqsQueue) -> Result<String> {
+        let dead_letter_arn = self.dead_letter_arn(&sqs_queue.queue).await?;
         let redrive =
             format!(r#"{{"deadLetterTargetArn":"{dead_letter_arn}","maxReceiveCount":"{MAX_RECEIVE_COUNT}"}}"#);
-        let url = self.create_one(&line.sqs_name(&self.prefix, self.fifo), Some(redrive)).await?;
-        tracing::info!(queue = line.queue, url, "queue created");
+        let url = self.create_one(&sqs_queue.sqs_name(&self.prefix, self.fifo), Some(redrive)).await?;
+        tracing::info!(queue = sqs_queue.queue, url, "queue created");
         Ok(url)
     }
 
     /// The ARN of an OJS queue's dead-letter queue, which is created if need be: by one request for all tiers.
     async fn dead_letter_arn(&self, queue: &str) -> Result<String> {
-        let line = Line::dead_letters(queue);
-        let looking = self.urls.looking(&line);
+        let sqs_queue = SqsQueue::dead_letters(queue);
+        let looking = self.urls.looking(&sqs_queue);
         let _one = looking.turn.lock().await;
         if let Some(arn) = self.urls.dead_letter_arn(queue) {
             return Ok(arn);
         }
-        let url = self.create_one(&line.sqs_name(&self.prefix, self.fifo), None).await?;
+        let url = self.create_one(&sqs_queue.sqs_name(&self.prefix, self.fifo), None).await?;
         let arn = self.arn(&url).await?;
         self.urls.note_dead_letter_arn(queue, &arn);
         Ok(arn)
@@ -265,12 +265,12 @@ mod tests {
     fn made_up_names_do_not_fill_the_memory() {
         let urls = QueueUrls::default();
         for name in 0..=MAX_ENTRIES {
-            let line = Line::jobs(&name.to_string());
-            let first = urls.looking(&line);
-            let second = urls.looking(&line);
+            let sqs_queue = SqsQueue::jobs(&name.to_string());
+            let first = urls.looking(&sqs_queue);
+            let second = urls.looking(&sqs_queue);
             assert!(Arc::ptr_eq(&first.turn, &second.turn));
-            urls.set(&line, Known::Absent(0));
-            urls.note_dead_letter_arn(&line.queue, "arn");
+            urls.set(&sqs_queue, Known::Absent(0));
+            urls.note_dead_letter_arn(&sqs_queue.queue, "arn");
         }
         assert!(urls.looking.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
         assert!(urls.known.read().unwrap_or_else(PoisonError::into_inner).len() <= MAX_ENTRIES);

@@ -5,7 +5,7 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 
 use super::queues::is_missing_queue;
-use super::{Line, MAX_RECEIVE, Role, Transport};
+use super::{MAX_RECEIVE, QueueKind, SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::Result;
 use ojs_model::job::Receipt;
@@ -16,7 +16,7 @@ use ojs_model::message::MAX_HIDDEN_S;
 #[derive(Debug, Clone)]
 pub struct Received {
     /// Where it came from.
-    pub line: Line,
+    pub sqs_queue: SqsQueue,
     /// What settles it.
     pub receipt: String,
     /// The job it names; `None` when it is not one of ours.
@@ -33,9 +33,9 @@ impl Received {
     /// What settles it, and where.
     #[must_use]
     pub fn receipt(&self) -> Receipt {
-        let tier = match self.line.role {
-            Role::Jobs { tier } => tier,
-            Role::DeadLetters => 0,
+        let tier = match self.sqs_queue.kind {
+            QueueKind::Jobs { tier } => tier,
+            QueueKind::DeadLetters => 0,
         };
         Receipt { handle: self.receipt.clone(), tier }
     }
@@ -49,8 +49,14 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error; messages may have been hidden, and come back.
-    pub async fn receive(&self, line: &Line, max: usize, hidden_s: i64, wait: Duration) -> Result<Vec<Received>> {
-        let Some(url) = self.url(line).await? else { return Ok(Vec::new()) };
+    pub async fn receive(
+        &self,
+        sqs_queue: &SqsQueue,
+        max: usize,
+        hidden_s: i64,
+        wait: Duration,
+    ) -> Result<Vec<Received>> {
+        let Some(url) = self.url(sqs_queue).await? else { return Ok(Vec::new()) };
         let wait_s = i32::try_from(wait.as_secs()).unwrap_or(0);
         let mut receive = self
             .client
@@ -80,7 +86,7 @@ impl Transport {
         let answer = match receive.send().boxed().await {
             Ok(answer) => answer,
             Err(e) if e.as_service_error().is_some_and(is_missing_queue) => {
-                self.forget(line);
+                self.forget(sqs_queue);
                 return Ok(Vec::new());
             }
             Err(e) => return Err(service_error(Service::Sqs, "ReceiveMessage", &e)),
@@ -92,7 +98,7 @@ impl Transport {
             let receives = number(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
             let group = text(MessageSystemAttributeName::MessageGroupId).filter(|_| self.fifo).cloned();
             Some(Received {
-                line: line.clone(),
+                sqs_queue: sqs_queue.clone(),
                 group,
                 receipt: message.receipt_handle?,
                 job: message.body.as_deref().and_then(JobRef::from_body),

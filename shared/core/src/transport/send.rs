@@ -3,7 +3,7 @@ use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 use futures::FutureExt;
 
 use super::queues::{NEW_QUEUE, is_missing_queue};
-use super::{Line, Transport};
+use super::{SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::Result;
 use ojs_model::message::JobRef;
@@ -14,17 +14,17 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error; the message may have been sent.
-    pub async fn send(&self, line: &Line, job: &JobRef, delay_s: i64) -> Result<()> {
+    pub async fn send(&self, sqs_queue: &SqsQueue, job: &JobRef, delay_s: i64) -> Result<()> {
         let (tries, pause) = NEW_QUEUE;
-        let was_known = self.knows(line);
+        let was_known = self.knows(sqs_queue);
         for attempt in 1..=tries {
-            let url = self.url_or_create(line).await?;
+            let url = self.url_or_create(sqs_queue).await?;
             match self.send_to(url, job, delay_s).await {
                 Ok(_) => return Ok(()),
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
                     // Either it is so new that SQS does not know it yet, or somebody deleted it behind our back.
                     if was_known && attempt == 1 {
-                        self.forget(line);
+                        self.forget(sqs_queue);
                     } else {
                         self.clock.sleep(pause).await;
                     }

@@ -5,7 +5,7 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 use super::batch::{entry_error, may_be_repeated};
 use super::queues::{NEW_QUEUE, is_missing_queue};
-use super::{Line, MAX_BATCH, Transport};
+use super::{MAX_BATCH, SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::message::JobRef;
@@ -18,19 +18,19 @@ impl Transport {
     /// what became of each, in order. Creates the queue if need be.
     ///
     /// A batch can fail in part though its call succeeds; entries that SQS itself failed are sent again, twice at most.
-    pub async fn send_batch(&self, line: &Line, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
+    pub async fn send_batch(&self, sqs_queue: &SqsQueue, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
         let mut answers = Vec::with_capacity(messages.len());
         for chunk in messages.chunks(MAX_BATCH) {
-            answers.extend(self.send_chunk(line, chunk).await);
+            answers.extend(self.send_chunk(sqs_queue, chunk).await);
         }
         answers
     }
 
-    async fn send_chunk(&self, line: &Line, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
+    async fn send_chunk(&self, sqs_queue: &SqsQueue, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
         let mut answers: Vec<Result<()>> = messages.iter().map(|_| Ok(())).collect();
         let mut left: Vec<usize> = (0..messages.len()).collect();
         for attempt in 1..=TRIES {
-            let failed = match self.send_entries(line, messages, &left).await {
+            let failed = match self.send_entries(sqs_queue, messages, &left).await {
                 Ok(failed) => failed,
                 Err(error) => {
                     for at in left {
@@ -57,15 +57,15 @@ impl Transport {
     /// One call, for the messages at `which`; answers those that failed, and whether to try again.
     async fn send_entries(
         &self,
-        line: &Line,
+        sqs_queue: &SqsQueue,
         messages: &[(JobRef, i64)],
         which: &[usize],
     ) -> Result<Vec<(usize, Error, bool)>> {
         let (tries, pause) = NEW_QUEUE;
-        let was_known = self.knows(line);
+        let was_known = self.knows(sqs_queue);
         let mut attempt = 1;
         let answer = loop {
-            let url = self.url_or_create(line).await?;
+            let url = self.url_or_create(sqs_queue).await?;
             let mut call = self.client.send_message_batch().queue_url(url);
             for at in which {
                 let (job, delay_s) = &messages[*at];
@@ -82,7 +82,7 @@ impl Transport {
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
                     // As for a single send: too new to be known, or deleted behind our back.
                     if was_known && attempt == 1 {
-                        self.forget(line);
+                        self.forget(sqs_queue);
                     } else {
                         self.clock.sleep(pause).await;
                     }

@@ -2,7 +2,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::FutureExt;
 
 use super::queues::is_missing_queue;
-use super::{Line, MAX_HIDE_S, Transport};
+use super::{MAX_HIDE_S, SqsQueue, Transport};
 use crate::aws::{Service, service_error};
 use ojs_model::error::Result;
 
@@ -11,8 +11,8 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error; the message may have been deleted, or comes back.
-    pub async fn delete(&self, line: &Line, receipt: &str) -> Result<()> {
-        let Some(url) = self.url(line).await? else { return Ok(()) };
+    pub async fn delete(&self, sqs_queue: &SqsQueue, receipt: &str) -> Result<()> {
+        let Some(url) = self.url(sqs_queue).await? else { return Ok(()) };
         match self.client.delete_message().queue_url(url).receipt_handle(receipt).send().boxed().await {
             Ok(_) => Ok(()),
             Err(e) if e.as_service_error().is_some_and(is_gone) => Ok(()),
@@ -27,8 +27,8 @@ impl Transport {
     ///
     /// # Errors
     /// The AWS error; the message may have been hidden.
-    pub async fn hide(&self, line: &Line, receipt: &str, hidden_s: i64) -> Result<()> {
-        let Some(url) = self.url(line).await? else { return Ok(()) };
+    pub async fn hide(&self, sqs_queue: &SqsQueue, receipt: &str, hidden_s: i64) -> Result<()> {
+        let Some(url) = self.url(sqs_queue).await? else { return Ok(()) };
         let hidden_s = i32::try_from(hidden_s.clamp(0, MAX_HIDE_S)).unwrap_or(0);
         let sent = self
             .client

@@ -314,7 +314,7 @@ async fn an_enqueue_with_a_key_makes_no_job_twice_whoever_dies() {
             stack.clock.advance_ms(RUN_MS);
             // With a tick before, or not.
             if at % 2 == 0 {
-                stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+                stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             }
             let again = stack.engine.bulk_enqueue(fields(&request), key(&name)).await.unwrap();
             assert_eq!(again.answer.outcome, Outcome::Mixed, "call {at}: {}", again.answer.body);
@@ -330,9 +330,9 @@ async fn an_enqueue_with_a_key_makes_no_job_twice_whoever_dies() {
             }
             let replayed = stack.engine.bulk_enqueue(fields(&request), key(&name)).await.unwrap();
             assert!(replayed.replayed && replayed.answer == again.answer);
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             stack.clock.advance_ms(RUN_MS);
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             let wanted: BTreeSet<JobId> =
                 listed.iter().filter_map(|item| JobId::parse(item["job"]["id"].as_str()?)).collect();
             assert_eq!(wanted.len(), 5);

@@ -503,7 +503,7 @@ async fn templates_may_delay_and_expire() {
     stack.go_to(due + 22 * SECOND);
     assert_eq!(fetch(&stack, 10).await[0].id, job_id("delayed", due));
     stack.go_to(due + HOUR);
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     stack.go_to(due + HOUR + SECOND);
     let late = fetch(&stack, 10).await;
     assert!(late.iter().any(|job| job.id == job_id("late", due)));
@@ -657,7 +657,7 @@ async fn a_message_in_the_native_dead_letter_queue_costs_a_minute() {
     let message = &taken.messages()[0];
     sqs.send_message().queue_url(&dead).message_body(message.body().unwrap()).send().await.unwrap();
     sqs.delete_message().queue_url(&main).receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
-    assert_eq!(stack.engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap().dropped, 1);
+    assert_eq!(stack.engine.redrive(TickBudget::UNLIMITED).await.unwrap().dropped, 1);
     assert!(fetch(&stack, 1).await.is_empty());
     assert_eq!(tick(&stack.engine).await.0, 1);
     assert_eq!(fetch(&stack, 1).await.len(), 1);

@@ -5,7 +5,7 @@
 use fastrand::Rng;
 use ojs_core::Engine;
 use ojs_core::engine::{Ack, Fetch, Heartbeat, Nack};
-use ojs_model::job::{Event, Failure, Holder, Job, State, settle, step};
+use ojs_model::job::{Event, Failure, Holder, Job, State, step};
 use ojs_model::json::raw;
 use ojs_model::{Error, ErrorCode};
 use ojs_testkit::{TestStack, fields};
@@ -85,7 +85,7 @@ async fn live(stack: &TestStack, seed: u64) {
     for i in 0..EVENTS {
         stack.clock.advance_ms(rng.u64(..12_000));
         let now = engine.now_ms();
-        let before = settle(&model, now).into_owned();
+        let before = model.as_of(now).into_owned();
         let event = match rng.u8(..9) {
             0..=2 => {
                 let visibility_ms = rng.bool().then_some(15_000);
@@ -133,7 +133,7 @@ async fn live(stack: &TestStack, seed: u64) {
             }
         }
         let stored = engine.get(&id).await.unwrap();
-        assert_eq!(face(&stored), face(&settle(&model, now)), "seed {seed}, event {i}");
+        assert_eq!(face(&stored), face(&model.as_of(now)), "seed {seed}, event {i}");
     }
 }
 

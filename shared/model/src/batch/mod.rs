@@ -6,7 +6,7 @@
 mod outcome;
 mod parse;
 
-pub use outcome::{BatchState, Visibility, visibility};
+pub use outcome::{BatchCommit, BatchState, batch_commit};
 pub use parse::{Entry, MAX_BATCH_JOBS, MAX_BATCH_QUEUES, check_queues, parse_batch, parse_jobs, place};
 
 use crate::ids::JobId;

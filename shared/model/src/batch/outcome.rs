@@ -31,21 +31,21 @@ impl BatchState {
 
 /// Whether a stored job is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visibility {
+pub enum BatchCommit {
     /// It is.
-    There,
+    Committed,
     /// Its batch is being written; whether it will be there is open.
     Undecided,
     /// It never was, and is being deleted.
-    Never,
+    Aborted,
 }
 
 /// Whether `job` is there, by the state of its batch: `None` when there is no such batch any more.
 #[must_use]
-pub fn visibility(job: &Job, batch: Option<BatchState>) -> Visibility {
+pub fn batch_commit(job: &Job, batch: Option<BatchState>) -> BatchCommit {
     match batch.filter(|_| job.batch.is_some()) {
-        None | Some(BatchState::Committed) => Visibility::There,
-        Some(BatchState::Open) => Visibility::Undecided,
-        Some(BatchState::Aborted) => Visibility::Never,
+        None | Some(BatchState::Committed) => BatchCommit::Committed,
+        Some(BatchState::Open) => BatchCommit::Undecided,
+        Some(BatchState::Aborted) => BatchCommit::Aborted,
     }
 }

@@ -66,7 +66,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ids::Ids;
-    use crate::job::{Event, State, settle, step};
+    use crate::job::{Event, State, step};
     use crate::json::Fields;
 
     const NOW: i64 = 1_700_000_000_000;
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(workers, [None, Some("w16"), Some("w17"), Some("w18")]);
         assert_eq!(job.lapsed[0].at_ms, NOW + 16_000, "when the newest of those that are dropped lapsed");
         let later = NOW + 19_000 + REMEMBERED_MS;
-        assert_eq!(settle(&job, later).state, State::Available);
+        assert_eq!(job.as_of(later).state, State::Available);
         let next = claimed(&job, Some("x"), later);
         assert_eq!(next.lapsed.len(), 4, "{:?}", next.lapsed);
         let much_later = claimed(&next, Some("y"), later + REMEMBERED_MS);

@@ -1,5 +1,6 @@
 //! A job, purely: what it is, what may happen to it, and what the clock makes of it.
 
+mod as_of;
 mod cron_origin;
 mod envelope;
 mod group;
@@ -10,7 +11,6 @@ mod member;
 mod parents;
 mod retention;
 mod retry;
-mod settle;
 mod state;
 pub mod step;
 pub mod unique;
@@ -26,7 +26,6 @@ pub use member::{MemberOf, MemberRole};
 pub use parents::{Inside, Keep, Parents, Source};
 pub use retention::QueueRetention;
 pub use retry::{Backoff, OnExhaustion, RetryPolicy};
-pub use settle::settle;
 pub use state::State;
 pub use step::{Change, Event, Holder, Refusal, step};
 pub use validate::{

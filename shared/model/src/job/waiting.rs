@@ -1,6 +1,5 @@
 //! How long a job has waited for a worker, and how often its message may be sent again meanwhile.
 
-use super::settle::settle;
 use super::{Job, State};
 
 /// Longest time between two messages of a job that keeps waiting, ms: 7 days. SQS deletes a message after 14.
@@ -15,7 +14,7 @@ impl Job {
         if self.in_due_index || self.parked.is_some() {
             return None;
         }
-        let job = settle(self, now_ms);
+        let job = self.as_of(now_ms);
         (job.state == State::Available).then(|| job.enqueued_at.unwrap_or(job.created_at))
     }
 }

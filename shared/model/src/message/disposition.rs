@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::{MAX_DELAY_S, MAX_HIDDEN_S};
-use crate::batch::Visibility;
+use crate::batch::BatchCommit;
 use crate::ids::JobId;
-use crate::job::{Event, Job, Lease, Refusal, State, settle, step};
+use crate::job::{Event, Job, Lease, Refusal, State, step};
 
 /// A fetch waits for a job that is due within this time, ms.
 pub const SOON_MS: i64 = 1_000;
@@ -26,7 +26,7 @@ pub struct MessageFacts<'a> {
     /// Whether its SQS queue is a FIFO queue.
     pub is_fifo: bool,
     /// Whether the batch that the job came with is committed.
-    pub batch: Visibility,
+    pub batch: BatchCommit,
     /// Whether the job that this one waits for is known to have ended.
     pub predecessor_ended: bool,
 }
@@ -104,7 +104,7 @@ pub fn disposition(facts: &MessageFacts<'_>, stored: &Job, lease: Lease, now_ms:
         return Disposition::End(Box::new(cancelled));
     }
     let mut job = Cow::Borrowed(stored);
-    if let Some(on) = stored.waits_for.as_ref().filter(|_| settle(stored, now_ms).state == State::Available) {
+    if let Some(on) = stored.waits_for.as_ref().filter(|_| stored.as_of(now_ms).state == State::Available) {
         if !facts.predecessor_ended {
             return Disposition::AskPredecessor(on.clone());
         }
@@ -124,14 +124,14 @@ fn before_the_job(facts: &MessageFacts<'_>, stored: &Job, now_ms: i64) -> Option
         // The job has moved and has a message in its new queue; or it is about to move here, and the message is sent first.
         return Some(Disposition::delete_unless_young(facts.sent_at_ms, now_ms));
     }
-    if settle(stored, now_ms).in_due_index && facts.is_young(now_ms) {
+    if stored.as_of(now_ms).in_due_index && facts.is_young(now_ms) {
         // The scheduler sends the message before it takes the job out of the index.
         return Some(Disposition::hide(PUT_BACK_S));
     }
     match facts.batch {
-        Visibility::There => None,
-        Visibility::Undecided => Some(Disposition::hide(PUT_BACK_S)),
-        Visibility::Never => Some(Disposition::delete_unless_young(facts.sent_at_ms, now_ms)),
+        BatchCommit::Committed => None,
+        BatchCommit::Undecided => Some(Disposition::hide(PUT_BACK_S)),
+        BatchCommit::Aborted => Some(Disposition::delete_unless_young(facts.sent_at_ms, now_ms)),
     }
 }
 
@@ -148,7 +148,7 @@ fn before_its_time(facts: &MessageFacts<'_>, stored: &Job, at_ms: i64, now_ms: i
     if wait_ms > SOON_MS && stored.state == State::Retryable && facts.is_young(now_ms) {
         return Disposition::hide(PUT_BACK_S);
     }
-    let current = settle(stored, now_ms);
+    let current = stored.as_of(now_ms);
     if wait_ms > MAX_DELAY_S * 1_000 && current.state != State::Active && !facts.is_fifo {
         let waiting = (!stored.in_due_index).then(|| Box::new(Job { in_due_index: true, ..current.into_owned() }));
         return Disposition::MoveToDueIndex(waiting);
@@ -167,7 +167,7 @@ fn pending(facts: &MessageFacts<'_>, stored: &Job, now_ms: i64) -> Disposition {
 
 fn ended(facts: &MessageFacts<'_>, stored: &Job, now_ms: i64) -> Disposition {
     if !stored.state.is_terminal() {
-        return Disposition::End(Box::new(settle(stored, now_ms).into_owned()));
+        return Disposition::End(Box::new(stored.as_of(now_ms).into_owned()));
     }
     // An operator's retry sends the message before it makes the job available.
     Disposition::FinishEnd { hide: stored.state == State::Discarded && facts.is_young(now_ms) }

@@ -10,7 +10,7 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
 fn facts(sent_at_ms: i64) -> MessageFacts<'static> {
-    let batch = Visibility::There;
+    let batch = BatchCommit::Committed;
     MessageFacts { queue: "default", sent_at_ms, is_fifo: false, batch, predecessor_ended: false }
 }
 
@@ -96,8 +96,8 @@ fn place_batch_and_predecessor_are_asked_first() {
     for (what, facts, job, wanted) in [
         ("another queue", MessageFacts { queue: "other", ..old }, job("{}"), "delete"),
         ("another queue, young", MessageFacts { queue: "other", ..facts(NOW) }, job("{}"), "hide 1"),
-        ("batch open", MessageFacts { batch: Visibility::Undecided, ..fifo }, job("{}"), "hide 1"),
-        ("batch aborted", MessageFacts { batch: Visibility::Never, ..fifo }, job("{}"), "delete"),
+        ("batch open", MessageFacts { batch: BatchCommit::Undecided, ..fifo }, job("{}"), "hide 1"),
+        ("batch aborted", MessageFacts { batch: BatchCommit::Aborted, ..fifo }, job("{}"), "delete"),
         ("predecessor over", MessageFacts { predecessor_ended: true, ..old }, waiting_for_another(), "claim 1"),
         // A FIFO message is not moved to the due index: its group waits for it.
         ("hours, FIFO", fifo, job(r#"{"scheduled_at":"+PT2H"}"#), "hide 7200"),

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::store::Updated;
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, may_send_again, settle};
+use ojs_model::job::{Job, may_send_again};
 use ojs_model::message::JobRef;
 use ojs_model::message::MAX_DELAY_S;
 
@@ -97,7 +97,7 @@ impl Engine {
         for _ in 0..MAX_IN_FRONT {
             let Some(on) = first.as_ref().unwrap_or(stored).waits_for.clone() else { break };
             match self.last_that_ran(&on, now).await {
-                Ok(Some(previous)) if !settle(&previous, now).state.is_terminal() => first = Some(previous),
+                Ok(Some(previous)) if !previous.as_of(now).state.is_terminal() => first = Some(previous),
                 _ => break,
             }
         }
@@ -115,7 +115,7 @@ impl Engine {
         let mut done = Attended::default();
         let mut standing = Vec::new();
         for job in stored {
-            let current = settle(job, now);
+            let current = job.as_of(now);
             if current.state.is_terminal() && !job.state.is_terminal() {
                 match Box::pin(self.write_end(job, now)).await {
                     Ok(ended) => done.ended += usize::from(ended),
@@ -149,10 +149,10 @@ impl Engine {
     /// Writes down an end that the clock has made, and does what follows from it. `false` when the job has changed since it was
     /// read.
     async fn write_end(&self, stored: &Job, now: i64) -> Result<bool> {
-        let Updated::Done(ended) = self.replace(stored, &settle(stored, now)).await? else { return Ok(false) };
+        let Updated::Done(ended) = self.replace(stored, &stored.as_of(now)).await? else { return Ok(false) };
         tracing::info!(job_id = %ended.id, queue = ended.queue, expired = ended.is_expired(), "job discarded");
         let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-        self.ended(&ended, receipt).await;
+        self.after_terminal(&ended, receipt).await;
         Ok(true)
     }
 
@@ -163,7 +163,7 @@ impl Engine {
         if !self.resends.begin(id, created_at, now) {
             return false;
         }
-        match Box::pin(self.look_after_workflow(id)).await {
+        match Box::pin(self.resume_workflow(id)).await {
             Ok(open) => {
                 self.attend_long(&open, now).await;
             }

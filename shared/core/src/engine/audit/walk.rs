@@ -142,7 +142,7 @@ impl Engine {
         }
         let jobs = self.readable_jobs(&may_stand).await?;
         let paused = self.paused_among(jobs.iter().map(|job| job.queue.as_str())).await?;
-        let jobs = self.only_there(jobs).await?;
+        let jobs = self.only_committed(jobs).await?;
         let again = |job: &Job| {
             let least_ms = if paused.contains(&job.queue) { PAUSED_MS } else { WAITS_MS };
             job.waits_since(now).is_some_and(|since| now - since >= least_ms && is_marked(since, position, now))
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     async fn attend_jobs(&self, ids: &[JobId], done: &mut Audited, again: impl Fn(&Job) -> bool) -> Result<()> {
-        let jobs = self.only_there(self.readable_jobs(ids).await?).await?;
+        let jobs = self.only_committed(self.readable_jobs(ids).await?).await?;
         let attended = self.attend(&jobs, self.now_ms(), again).await;
         done.add(attended);
         Ok(())
@@ -191,14 +191,14 @@ impl Engine {
                 return Ok(());
             }
             done.workflows += 1;
-            if let Err(error) = Box::pin(self.look_after_workflow(id)).await {
+            if let Err(error) = Box::pin(self.resume_workflow(id)).await {
                 done.failed += 1;
                 tracing::warn!(workflow_id = %id, %error, "workflow not moved on; the next pass tries again");
             }
         }
         let batches: Vec<_> = page.batches.iter().filter(|(_, due_at)| long(*due_at)).cloned().collect();
         done.batches += batches.len();
-        Box::pin(self.look_after_batches(&batches, tick)).await;
+        Box::pin(self.conclude_batches(&batches, tick)).await;
         let locks: Vec<&Lock> = page.locks.iter().filter(|lock| long(lock.job.made_at_ms())).collect();
         self.audit_locks(&locks, done).await
     }
@@ -222,7 +222,7 @@ impl Engine {
         for lock in locks {
             let freed = match holders.get(&lock.job) {
                 None => self.store.drop_lock(lock).await,
-                Some(holder) if holder.state.is_terminal() => self.release(holder).await,
+                Some(holder) if holder.state.is_terminal() => self.release_lock(holder).await,
                 Some(_) => continue,
             };
             match freed {

@@ -52,7 +52,7 @@ impl Engine {
             Admitted::Run(run) => run,
         };
         if let Some(left) = run.plan.as_deref().and_then(JobId::parse)
-            && let Err(error) = self.call_off_batch(&left).await
+            && let Err(error) = self.abort_batch(&left).await
         {
             return self.end_run(&run, Err(error)).await;
         }

@@ -113,7 +113,7 @@ impl Engine {
 
     /// Takes back what a run that can commit no more has written. The batch's mark stays for a tick, so that what arrives
     /// late is not seen either.
-    pub(in crate::engine) async fn call_off_batch(&self, id: &JobId) -> Result<()> {
+    pub(in crate::engine) async fn abort_batch(&self, id: &JobId) -> Result<()> {
         match self.store.get_batch(id).await? {
             Some(batch) if self.store.abort_batch(id, self.now_ms() + ABORTED_MS).await? => {
                 self.drop_jobs(&batch).await

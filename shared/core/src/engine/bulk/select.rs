@@ -2,7 +2,6 @@ use crate::engine::Engine;
 use ojs_model::bulk::{Filter, MAX_BULK_JOBS};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::settle;
 
 /// Jobs read at a time: they may be large, and only their ids are kept.
 const CHUNK: usize = 100;
@@ -51,9 +50,9 @@ impl Engine {
         let now = self.now_ms();
         let mut ids = Vec::new();
         for chunk in newest.chunks(CHUNK) {
-            let jobs = self.only_there(self.store.get_jobs(chunk).await?).await?;
+            let jobs = self.only_committed(self.store.get_jobs(chunk).await?).await?;
             ids.extend(
-                jobs.iter().map(|job| settle(job, now)).filter(|job| filter.matches(job)).map(|job| job.id.clone()),
+                jobs.iter().map(|job| job.as_of(now)).filter(|job| filter.matches(job)).map(|job| job.id.clone()),
             );
         }
         Ok(Selected { ids, truncated })

@@ -1,13 +1,13 @@
 //! A cron job's time has come: its job is made, once, whoever looks and however many do.
 
-use crate::engine::job::effects::{MAX_DELAY_MS, Wake};
+use crate::engine::job::effects::{MAX_DELAY_MS, Redelivery};
 use crate::engine::{Engine, MAX_RACES};
 use crate::observe::metrics;
 use crate::store::{CronUpdated, Fired, Firing};
 use ojs_model::cron::{Cron, Decision, Due, OverlapPolicy, Progress, Schedule, Template, decide, due, job_id};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{CronOrigin, Event, Job, State, settle, step};
+use ojs_model::job::{CronOrigin, Event, Job, State, step};
 use ojs_model::message::{CronTime, JobRef};
 
 /// Jobs that may wait for each other before it is worth a warning (OJS cron section 6.1).
@@ -112,7 +112,7 @@ impl Engine {
             Some(id) if policy != OverlapPolicy::Allow => self.last_that_ran(id, now).await?,
             _ => None,
         };
-        let settled = previous.as_ref().map(|job| settle(job, now));
+        let settled = previous.as_ref().map(|job| job.as_of(now));
         Ok((decide(policy, settled.as_deref(), due.as_of_ms), previous))
     }
 
@@ -123,7 +123,7 @@ impl Engine {
             let Some(job) = self.store.get_job(&id).await? else { return Ok(None) };
             // The claim removes the mark, so a job that has ended with it never ran.
             match &job.waits_for {
-                Some(earlier) if settle(&job, now).state.is_terminal() => id = earlier.clone(),
+                Some(earlier) if job.as_of(now).state.is_terminal() => id = earlier.clone(),
                 _ => return Ok(Some(job)),
             }
         }
@@ -150,7 +150,7 @@ impl Engine {
                 if let Progress::Skipped(job_id) = progress {
                     tracing::info!(cron = cron.name(), at_ms = due.at_ms, %job_id, "cron occurrence skipped: the job before has not ended");
                 }
-                self.send_after(ahead).await;
+                self.send_or_log(ahead).await;
                 Ok(Some(Fire::Over { cron, at_ms: due.at_ms, outcome }))
             }
             CronUpdated::Refused(_) => Ok(None),
@@ -177,7 +177,7 @@ impl Engine {
             run: cron.run_count + 1,
         };
         let made = definition.template.job_with_id(id.clone(), &origin, now, &self.ids);
-        let mut job = settle(&made.map_err(|error| unusable(cron, &error))?, now).into_owned();
+        let mut job = made.map_err(|error| unusable(cron, &error))?.as_of(now).into_owned();
         let behind = previous.as_ref().filter(|_| decision == Decision::WaitForPrevious);
         job.waits_for = behind.map(|previous| previous.id.clone());
         let cancelled = match previous.as_ref().filter(|_| decision == Decision::CancelPrevious) {
@@ -189,16 +189,17 @@ impl Engine {
             None => None,
         };
         let waits = matches!(job.state, State::Available | State::Scheduled);
-        let wake = waits.then(|| self.wake(job.due_at, now));
-        job.in_due_index = wake == Some(Wake::DueIndex) || (job.state == State::Pending && job.expires_at.is_some());
-        if let Some(Wake::Message(delay_s)) = wake
+        let wake = waits.then(|| self.redelivery(job.due_at, now));
+        job.in_due_index =
+            wake == Some(Redelivery::DueIndex) || (job.state == State::Pending && job.expires_at.is_some());
+        if let Some(Redelivery::Delayed(delay_s)) = wake
             && !has_message
         {
             let mut message = occurrence(cron.name(), due.at_ms, &cron.definition.template);
             if message.id != id {
                 message = JobRef::to(&job);
             }
-            self.send_ahead(&message, delay_s).await?;
+            self.send_before_write(&message, delay_s).await?;
         }
         let progress = Progress::Fired { job: id.clone(), behind: behind.is_some() };
         let mut after = cron.after(due, &progress, schedule, now);
@@ -238,16 +239,16 @@ impl Engine {
         if let Some((stored, cancelled)) = &cancelled {
             tracing::info!(job_id = %cancelled.id, cron = cron.name(), "job cancelled by the next occurrence");
             let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-            self.ended(cancelled, receipt).await;
+            self.after_terminal(cancelled, receipt).await;
         }
-        self.send_after(ahead).await;
+        self.send_or_log(ahead).await;
         Ok(Made::Fired(Fire::Over { cron: Box::new(after), at_ms: due.at_ms, outcome: Outcome::Fired }))
     }
 
     /// Sends the message of an occurrence to come, now that the cron job says so.
-    pub(in crate::engine) async fn send_after(&self, ahead: Option<(JobRef, i64)>) {
+    pub(in crate::engine) async fn send_or_log(&self, ahead: Option<(JobRef, i64)>) {
         if let Some((message, delay_s)) = ahead
-            && let Err(error) = self.send_ahead(&message, delay_s).await
+            && let Err(error) = self.send_before_write(&message, delay_s).await
         {
             tracing::warn!(job_id = %message.id, queue = message.queue, %error, "message of a cron job's next time not sent; the tick fires it");
         }

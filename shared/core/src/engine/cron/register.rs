@@ -70,7 +70,7 @@ impl Engine {
                 CronUpdated::Done(cron) => {
                     let created = stored.is_none();
                     tracing::info!(cron = cron.name(), created, next_run_at = cron.next_run_at, "cron job registered");
-                    self.send_after(ahead).await;
+                    self.send_or_log(ahead).await;
                     return Ok(CronRegistered { cron: *cron, created });
                 }
                 CronUpdated::Refused(_) | CronUpdated::Missing => rest(tries.min(5)).await,

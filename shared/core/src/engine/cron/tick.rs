@@ -117,7 +117,7 @@ impl Engine {
     /// Sends a message ahead, and notes it.
     async fn wake_entry(&self, entry: &CronDueEntry, now: i64) -> (CronTicked, Option<Error>) {
         let woken = async {
-            self.send_ahead(&entry.message, (entry.next_run_at - now).max(0) / 1_000).await?;
+            self.send_before_write(&entry.message, (entry.next_run_at - now).max(0) / 1_000).await?;
             self.store.note_cron_woken(&entry.name, entry.next_run_at).await
         };
         match woken.await {

@@ -29,7 +29,7 @@ impl Engine {
             match self.store.put_cron(Some(&stored), &cron, self.ids.nonce()).await? {
                 CronUpdated::Done(cron) => {
                     tracing::info!(cron = name, enabled, next_run_at = cron.next_run_at, "cron job toggled");
-                    self.send_after(ahead).await;
+                    self.send_or_log(ahead).await;
                     return Ok(*cron);
                 }
                 CronUpdated::Refused(_) => {}

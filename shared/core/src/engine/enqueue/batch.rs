@@ -12,7 +12,7 @@ use ojs_model::bulk::{Answer, Item, Operation, made_answer};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::unique::{Conflict, Lock, UniqueKey, UniquePolicy, conflict};
-use ojs_model::job::{Event, Job, NewJob, settle, step};
+use ojs_model::job::{Event, Job, NewJob, step};
 use ojs_model::json::Fields;
 use ojs_model::message::JobRef;
 
@@ -237,7 +237,7 @@ impl Writing<'_> {
                 Holding::Nothing => None,
                 Holding::Undecided => return Err(busy()),
             };
-            let holder = stored.as_ref().map(|job| settle(job, now));
+            let holder = stored.as_ref().map(|job| job.as_of(now));
             match (conflict(policy, &held, holder.as_deref(), now), stored) {
                 (Conflict::None, _) => take = Take::Over(held),
                 (Conflict::Replace { keep_schedule }, Some(stored)) => {
@@ -260,7 +260,7 @@ impl Writing<'_> {
                         take = Take::Free;
                         continue;
                     }
-                    let current = settle(&stored, now).into_owned();
+                    let current = stored.as_of(now).into_owned();
                     return Ok(match kind {
                         Conflict::Ignore => Written::There(Box::new(current)),
                         _ => Written::Refused(duplicate(&current, &key)),
@@ -333,7 +333,7 @@ impl Writing<'_> {
         let failed = engine.send_all(&messages).await.into_iter().find_map(Result::err);
         for (stored, ended) in &over {
             let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-            engine.ended(ended, receipt).await;
+            engine.after_terminal(ended, receipt).await;
         }
         let done = match failed {
             None => engine.store.delete_batch(&self.batch.id).await,

@@ -3,12 +3,12 @@
 use futures::stream::{self, StreamExt};
 
 use crate::engine::Engine;
-use crate::engine::job::effects::Wake;
+use crate::engine::job::effects::Redelivery;
 use crate::engine::tick::Tick;
 use ojs_model::batch::{ABORTED_MS, Batch, BatchState};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, State, settle};
+use ojs_model::job::{Job, State};
 use ojs_model::message::JobRef;
 
 /// Jobs dropped at a time.
@@ -16,19 +16,19 @@ const CONCURRENCY: usize = 16;
 
 impl Engine {
     /// Ends the batches whose time has come, one after the other; those that fail stay for the next tick.
-    pub(in crate::engine) async fn look_after_batches(&self, batches: &[(JobId, i64)], tick: &Tick<'_>) {
+    pub(in crate::engine) async fn conclude_batches(&self, batches: &[(JobId, i64)], tick: &Tick<'_>) {
         let now = self.now_ms();
         for (id, _) in batches.iter().filter(|(_, due_at)| *due_at <= now) {
             if !tick.has_time() {
                 return;
             }
-            if let Err(error) = self.look_after_batch(id).await {
+            if let Err(error) = self.conclude_batch(id).await {
                 tracing::warn!(batch_id = %id, %error, "batch not ended; the next tick tries again");
             }
         }
     }
 
-    async fn look_after_batch(&self, id: &JobId) -> Result<()> {
+    async fn conclude_batch(&self, id: &JobId) -> Result<()> {
         let Some(batch) = self.store.get_batch(id).await? else { return Ok(()) };
         match batch.state {
             BatchState::Committed => self.finish_batch(&batch).await,
@@ -76,10 +76,10 @@ impl Engine {
 
     /// The delay of the message that a job is to have, s; `None` for one that needs none.
     pub(in crate::engine) fn delay_of(&self, job: &Job, now_ms: i64) -> Option<i64> {
-        let current = settle(job, now_ms);
+        let current = job.as_of(now_ms);
         let waits = matches!(current.state, State::Available | State::Scheduled) && !job.in_due_index;
-        match self.wake(current.due_at, now_ms) {
-            Wake::Message(delay_s) if waits => Some(delay_s),
+        match self.redelivery(current.due_at, now_ms) {
+            Redelivery::Delayed(delay_s) if waits => Some(delay_s),
             _ => None,
         }
     }

@@ -56,7 +56,7 @@ impl Engine {
     async fn enqueue_run(&self, run: &Run, batch: JobId, jobs: Vec<NewJob>, now: i64) -> Result<Answer> {
         // What the run before has left behind.
         if let Some(left) = run.plan.as_deref().and_then(JobId::parse) {
-            self.call_off_batch(&left).await?;
+            self.abort_batch(&left).await?;
         }
         let keyed = Keyed { ticket: &run.ticket, batch, refused: &[] };
         let made = self.enqueue_all(jobs.into_iter().enumerate().collect(), true, Some(&keyed), now).await?;

@@ -12,13 +12,13 @@ use futures::future::{join, try_join};
 
 use super::Engine;
 use super::enqueue::unique::busy;
-use super::job::effects::Wake;
+use super::job::effects::Redelivery;
 use crate::observe::{metrics, trace};
 use crate::store::Put;
-use ojs_model::batch::Visibility;
+use ojs_model::batch::BatchCommit;
 use ojs_model::bulk::Item;
 use ojs_model::error::{Error, ErrorCode, Result};
-use ojs_model::job::{Job, NewJob, State, parse_enqueue, settle};
+use ojs_model::job::{Job, NewJob, State, parse_enqueue};
 use ojs_model::json::Fields;
 use ojs_model::message::JobRef;
 
@@ -59,7 +59,7 @@ impl Engine {
     /// The same for a request that has been read.
     pub(super) async fn enqueue_new(&self, new: NewJob, now: i64) -> Result<Enqueued> {
         let NewJob { mut job, client_id, unique } = new;
-        let wake = self.prepare(&mut job, now);
+        let redelivery = self.prepare(&mut job, now);
         self.register_queue(&job.queue).await?;
         if let (Some(policy), Some(key)) = (unique, job.unique_key) {
             return self.enqueue_unique(job, key, &policy, now).await;
@@ -68,45 +68,45 @@ impl Engine {
         let put_first = client_id || self.transport.is_fifo();
         let (put, sent) = if put_first {
             match self.store.put_job(&job).await {
-                Put::Done => (Put::Done, self.send_new(&job, wake).await),
+                Put::Done => (Put::Done, self.deliver(&job, redelivery).await),
                 other => (other, Ok(())),
             }
         } else {
-            if matches!(wake, Some(Wake::Message(_))) {
-                self.find_line(&job.queue, job.priority).await?;
+            if matches!(redelivery, Some(Redelivery::Delayed(_))) {
+                self.find_sqs_queue(&job.queue, job.priority).await?;
             }
-            let (sent, put) = join(self.send_new(&job, wake), self.store.put_job(&job)).await;
+            let (sent, put) = join(self.deliver(&job, redelivery), self.store.put_job(&job)).await;
             (put, sent)
         };
         match (put, sent) {
             (Put::Done, Ok(())) => {}
-            (Put::Done, Err(error)) => self.take_back(&job, error).await?,
+            (Put::Done, Err(error)) => self.undo_put(&job, error).await?,
             (Put::Failed { error, maybe_stored: true }, _) if put_first => {
                 // No message has gone out yet, so what cannot be taken back is another request's job.
-                self.take_back(&job, error.clone()).await?;
+                self.undo_put(&job, error.clone()).await?;
                 return Err(error);
             }
-            (Put::Failed { error, maybe_stored: true }, _) => self.take_back(&job, error).await?,
+            (Put::Failed { error, maybe_stored: true }, _) => self.undo_put(&job, error).await?,
             (Put::Failed { error, maybe_stored: false }, _) => return Err(error),
             (Put::Taken(existing), _) => return Err(self.duplicate(&existing).await),
         }
         if job.state.is_terminal() {
-            self.ended(&job, None).await;
+            self.after_terminal(&job, None).await;
         }
         metrics::job_enqueued(&job);
         tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "job enqueued");
         Ok(Enqueued { job, deduplicated: false })
     }
 
-    pub(super) async fn send_new(&self, job: &Job, wake: Option<Wake>) -> Result<()> {
-        match wake {
-            Some(Wake::Message(delay_s)) => self.send(&JobRef::to(job), delay_s).await,
-            Some(Wake::DueIndex) | None => Ok(()),
+    pub(super) async fn deliver(&self, job: &Job, redelivery: Option<Redelivery>) -> Result<()> {
+        match redelivery {
+            Some(Redelivery::Delayed(delay_s)) => self.send(&JobRef::to(job), delay_s).await,
+            Some(Redelivery::DueIndex) | None => Ok(()),
         }
     }
 
     /// Takes back a put, and answers `error`; unless a worker has the job already, for then it is enqueued.
-    async fn take_back(&self, job: &Job, error: Error) -> Result<()> {
+    async fn undo_put(&self, job: &Job, error: Error) -> Result<()> {
         match self.store.undo_put(job).await {
             Ok(true) => Err(error),
             Ok(false) => Ok(()),
@@ -121,17 +121,17 @@ impl Engine {
     /// run yet gets its message (again): one too many does no harm (I1, I5).
     pub(super) async fn duplicate(&self, existing: &Job) -> Error {
         // A job of a batch is not there yet, or will never have been.
-        match self.visibility(existing).await {
-            Ok(Visibility::There) => {}
+        match self.batch_commit(existing).await {
+            Ok(BatchCommit::Committed) => {}
             Ok(_) => return busy(),
             Err(error) => return error,
         }
         let now = self.now_ms();
-        let current = settle(existing, now);
+        let current = existing.as_of(now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
         if waits
             && !existing.in_due_index
-            && let Wake::Message(delay_s) = self.wake(current.due_at, now)
+            && let Redelivery::Delayed(delay_s) = self.redelivery(current.due_at, now)
             && let Err(error) = self.send(&JobRef::to(existing), delay_s).await
         {
             return error;
@@ -146,30 +146,30 @@ impl Engine {
 
     /// Sends a message for a job that is about to become available: before the state changes, because a message whose
     /// job cannot run yet is put back, while a job without a message would wait for the audit.
-    pub(super) async fn announce(&self, job: &Job, now_ms: i64) -> Result<()> {
-        match self.wake(job.due_at, now_ms) {
-            Wake::Message(delay_s) => self.send_ahead(&JobRef::to(job), delay_s).await,
-            Wake::DueIndex => Ok(()),
+    pub(super) async fn send_before_change(&self, job: &Job, now_ms: i64) -> Result<()> {
+        match self.redelivery(job.due_at, now_ms) {
+            Redelivery::Delayed(delay_s) => self.send_before_write(&JobRef::to(job), delay_s).await,
+            Redelivery::DueIndex => Ok(()),
         }
     }
 
     /// Sends a message before what it announces is durable.
-    pub(super) async fn send_ahead(&self, job: &JobRef, delay_s: i64) -> Result<()> {
+    pub(super) async fn send_before_write(&self, job: &JobRef, delay_s: i64) -> Result<()> {
         try_join(self.register_queue(&job.queue), self.send(job, delay_s)).await.map(|_| ())
     }
 
     /// Makes a new job what it is as of `now_ms`; who is to bring it to the workers.
-    pub(super) fn prepare(&self, job: &mut Job, now_ms: i64) -> Option<Wake> {
+    pub(super) fn prepare(&self, job: &mut Job, now_ms: i64) -> Option<Redelivery> {
         trace::mark(job);
         // One whose expiry has passed is over before anybody could run it.
-        if let Cow::Owned(settled) = settle(job, now_ms) {
+        if let Cow::Owned(settled) = job.as_of(now_ms) {
             *job = settled;
         }
         let waits = matches!(job.state, State::Available | State::Scheduled);
-        let wake = waits.then(|| self.wake(job.due_at, now_ms));
+        let redelivery = waits.then(|| self.redelivery(job.due_at, now_ms));
         // A pending job has no message; the index brings one when it expires, so that its end is written down.
         let expires = job.state == State::Pending && job.expires_at.is_some();
-        job.in_due_index = wake == Some(Wake::DueIndex) || expires;
-        wake
+        job.in_due_index = redelivery == Some(Redelivery::DueIndex) || expires;
+        redelivery
     }
 }

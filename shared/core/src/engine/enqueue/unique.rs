@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use super::Enqueued;
 use crate::engine::Engine;
-use crate::engine::job::effects::Wake;
+use crate::engine::job::effects::Redelivery;
 use crate::observe::metrics;
 use crate::store::{JobWrite, Locked, Take};
-use ojs_model::batch::Visibility;
+use ojs_model::batch::BatchCommit;
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::job::unique::{Conflict, Lock, OnConflict, UniqueKey, UniquePolicy, conflict};
-use ojs_model::job::{Event, Job, State, settle, step};
+use ojs_model::job::{Event, Job, State, step};
 use ojs_model::message::JobRef;
 
 /// How often a lock is tried for that others are trying for.
@@ -66,7 +66,7 @@ impl Engine {
                         Holding::Nothing => None,
                         Holding::Undecided => return Err(busy()),
                     };
-                    let holder = stored.as_ref().map(|job| settle(job, now));
+                    let holder = stored.as_ref().map(|job| job.as_of(now));
                     match (conflict(policy, &held, holder.as_deref(), now), stored.as_ref()) {
                         (Conflict::None, _) => take = Take::Over(held),
                         (Conflict::Replace { keep_schedule }, Some(stored)) => {
@@ -74,7 +74,7 @@ impl Engine {
                             if keep_schedule {
                                 keep_the_schedule(&mut job, stored);
                             }
-                            if let Some(Wake::Message(delay_s)) = self.prepare(&mut job, now)
+                            if let Some(Redelivery::Delayed(delay_s)) = self.prepare(&mut job, now)
                                 && sent.is_none_or(|before| delay_s < before)
                             {
                                 self.send(&JobRef::to(&job), delay_s).await?;
@@ -87,7 +87,7 @@ impl Engine {
                                 take = Take::Free;
                                 continue;
                             }
-                            let current = settle(stored, now).into_owned();
+                            let current = stored.as_of(now).into_owned();
                             if kind == Conflict::Ignore {
                                 tracing::info!(job_id = %current.id, queue = current.queue, "duplicate ignored");
                                 return Ok(Enqueued { job: current, deduplicated: true });
@@ -108,10 +108,10 @@ impl Engine {
             let (stored, cancelled) = *holder;
             let receipt = stored.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
             tracing::info!(job_id = %cancelled.id, by = %job.id, "job replaced by a duplicate");
-            self.ended(&cancelled, receipt).await;
+            self.after_terminal(&cancelled, receipt).await;
         }
         let waits = matches!(job.state, State::Available | State::Scheduled);
-        if !sent && let Err(error) = self.send_new(&job, waits.then(|| self.wake(job.due_at, now))).await {
+        if !sent && let Err(error) = self.deliver(&job, waits.then(|| self.redelivery(job.due_at, now))).await {
             match self.store.unlock_new_job(&job, lock, self.ids.nonce()).await {
                 Ok(true) => return Err(error),
                 // A worker has it already.
@@ -123,7 +123,7 @@ impl Engine {
             }
         }
         if job.state.is_terminal() {
-            self.ended(&job, None).await;
+            self.after_terminal(&job, None).await;
         }
         metrics::job_enqueued(&job);
         tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), "unique job enqueued");
@@ -135,13 +135,13 @@ impl Engine {
     /// out for ever. One message too many does no harm (I5). `false` when the lock has changed since it was read, so that no client
     /// may be told of the job: its request may have undone it.
     pub(in crate::engine) async fn send_again(&self, stored: &Job, lock: &Lock, now: i64) -> Result<bool> {
-        let current = settle(stored, now);
+        let current = stored.as_of(now);
         let waits = matches!(current.state, State::Available | State::Scheduled) && current.attempt == 0;
         if !waits || stored.in_due_index || lock.resent {
             self.resend_if_long(stored, now).await;
             return Ok(true);
         }
-        if let Wake::Message(delay_s) = self.wake(current.due_at, now) {
+        if let Redelivery::Delayed(delay_s) = self.redelivery(current.due_at, now) {
             self.send(&JobRef::to(stored), delay_s).await?;
             return self.store.note_resent(lock).await;
         }
@@ -151,10 +151,10 @@ impl Engine {
     /// The job that holds a lock, as stored.
     pub(in crate::engine) async fn holder(&self, lock: &Lock) -> Result<Holding> {
         let Some(stored) = self.store.get_job(&lock.job).await? else { return Ok(Holding::Nothing) };
-        Ok(match self.visibility(&stored).await? {
-            Visibility::There => Holding::Job(Box::new(stored)),
-            Visibility::Undecided => Holding::Undecided,
-            Visibility::Never => Holding::Nothing,
+        Ok(match self.batch_commit(&stored).await? {
+            BatchCommit::Committed => Holding::Job(Box::new(stored)),
+            BatchCommit::Undecided => Holding::Undecided,
+            BatchCommit::Aborted => Holding::Nothing,
         })
     }
 
@@ -185,7 +185,7 @@ impl Engine {
                         Holding::Nothing => None,
                         Holding::Undecided => return Ok(Some(Kept::Raced)),
                     };
-                    let holder = holder.as_ref().map(|job| settle(job, now).into_owned());
+                    let holder = holder.as_ref().map(|job| job.as_of(now).into_owned());
                     match (conflict(&policy, &held, holder.as_ref(), now), holder) {
                         (Conflict::None, _) => take = Take::Over(held),
                         (_, Some(holder)) => return Ok(Some(Kept::By(Box::new(holder)))),

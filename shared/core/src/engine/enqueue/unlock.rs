@@ -8,7 +8,7 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; the lock may be gone.
-    pub(in crate::engine) async fn release(&self, ended: &Job) -> Result<()> {
+    pub(in crate::engine) async fn release_lock(&self, ended: &Job) -> Result<()> {
         let Some(key) = ended.unique_key else { return Ok(()) };
         let keep = ended.unique_policy()?.is_some_and(|policy| policy.states.contains(ended.state));
         self.store.release_lock(ended, &key, keep).await

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::effects::Wake;
+use super::effects::Redelivery;
 use super::refuse;
 use super::transition::{Decided, Transition, must_fit};
 use crate::engine::Engine;
@@ -20,8 +20,8 @@ impl Engine {
         let activated = self.transition(stored, must_fit("an activation"), async |stored: Arc<Job>| {
             let mut change = step(&stored, Event::Activate, now)
                 .map_err(|refusal| refuse::conflict(&stored, &refusal, "activate", "pending", now))?;
-            change.job.in_due_index = self.wake(change.job.due_at, now) == Wake::DueIndex;
-            self.announce(&change.job, now).await?;
+            change.job.in_due_index = self.redelivery(change.job.due_at, now) == Redelivery::DueIndex;
+            self.send_before_change(&change.job, now).await?;
             Ok(Decided::Write(Box::new(change.job)))
         });
         match activated.await? {

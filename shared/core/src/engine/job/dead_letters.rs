@@ -146,7 +146,7 @@ impl Engine {
             if retried.envelope_bytes() > MAX_ENVELOPE_BYTES {
                 return Err(too_large(&retried));
             }
-            self.announce(&retried, now).await?;
+            self.send_before_change(&retried, now).await?;
             // One that only waited for its next attempt has come to no end, and keeps what it has of its lock.
             if let Some(key) = stored.unique_key.filter(|_| from == State::Discarded) {
                 return match self.lock_again(&stored, &retried, now).await? {

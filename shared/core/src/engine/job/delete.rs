@@ -6,7 +6,7 @@ use crate::engine::{Engine, MAX_RACES};
 use crate::store::{Deletable, Deleted};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, Refusal, settle};
+use ojs_model::job::{Job, Refusal};
 
 impl Engine {
     /// Deletes a job that has ended, for good (bulk operations section 8): one conditional delete. If its end entails more than
@@ -35,7 +35,7 @@ impl Engine {
         let id = &stored.id.clone();
         for _ in 0..MAX_RACES {
             let written = self.transition(stored, must_fit("an end"), async |stored: Arc<Job>| {
-                let current = settle(&stored, now);
+                let current = stored.as_of(now);
                 if !current.state.is_terminal() {
                     let refusal = Refusal::State(current.state);
                     return Err(refuse::conflict(&stored, &refusal, "delete", "terminal", now));
@@ -46,7 +46,7 @@ impl Engine {
             stored = match written.await? {
                 Transition::Written { before, after } => {
                     let receipt = before.lease.as_ref().and_then(|lease| lease.receipt.as_ref());
-                    self.ended(&after, receipt).await;
+                    self.after_terminal(&after, receipt).await;
                     *after
                 }
                 Transition::Answered(job) => *job,

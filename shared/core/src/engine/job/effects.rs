@@ -6,7 +6,7 @@ use futures::future::join;
 use crate::engine::Engine;
 use crate::observe::{metrics, trace};
 use crate::store::Outcome;
-use crate::transport::Line;
+use crate::transport::SqsQueue;
 use ojs_model::error::Result;
 use ojs_model::job::{Job, Receipt};
 use ojs_model::message::JobRef;
@@ -17,30 +17,30 @@ pub(in crate::engine) const MAX_DELAY_MS: i64 = MAX_DELAY_S * 1_000;
 
 /// Who brings a waiting job back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Wake {
+pub(in crate::engine) enum Redelivery {
     /// A message with this delay, s.
-    Message(i64),
+    Delayed(i64),
     /// The due index: SQS cannot delay for that long.
     DueIndex,
 }
 
 /// How a job that is due at `due_at` (now, where `None`) is brought back, if messages can be delayed by `max_delay_ms`.
 /// Delays are cut to whole seconds: the fetch waits out the rest.
-fn wake(due_at: Option<i64>, now_ms: i64, max_delay_ms: i64) -> Wake {
+fn redelivery(due_at: Option<i64>, now_ms: i64, max_delay_ms: i64) -> Redelivery {
     let wait_ms = due_at.map_or(0, |due| due - now_ms).max(0);
-    if wait_ms > max_delay_ms { Wake::DueIndex } else { Wake::Message(wait_ms / 1_000) }
+    if wait_ms > max_delay_ms { Redelivery::DueIndex } else { Redelivery::Delayed(wait_ms / 1_000) }
 }
 
 impl Engine {
     /// How a job that is due at `due_at` (now, where `None`) is brought back: on a FIFO queue, whose messages cannot be delayed
     /// and would block their group, by the due index.
-    pub(in crate::engine) fn wake(&self, due_at: Option<i64>, now_ms: i64) -> Wake {
-        wake(due_at, now_ms, if self.transport.is_fifo() { 0 } else { MAX_DELAY_MS })
+    pub(in crate::engine) fn redelivery(&self, due_at: Option<i64>, now_ms: i64) -> Redelivery {
+        redelivery(due_at, now_ms, if self.transport.is_fifo() { 0 } else { MAX_DELAY_MS })
     }
 
     /// What follows the end of a job, where no client waits for the outcome: what fails is logged, and the job's message
     /// brings the worker that finishes it.
-    pub(in crate::engine) async fn ended(&self, ended: &Job, receipt: Option<&Receipt>) {
+    pub(in crate::engine) async fn after_terminal(&self, ended: &Job, receipt: Option<&Receipt>) {
         if let Err(error) = self.conclude(ended, receipt).await {
             tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message returns when its lease would have ended");
         }
@@ -79,7 +79,7 @@ impl Engine {
     /// Deletes the message of a job that has ended.
     async fn delete_message(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
         let Some(receipt) = receipt else { return Ok(()) };
-        match self.transport.delete(&line(ended, receipt), &receipt.handle).await {
+        match self.transport.delete(&sqs_queue(ended, receipt), &receipt.handle).await {
             // Its group waits until it is deleted.
             Err(error) if self.transport.is_fifo() => Err(error),
             Err(error) => {
@@ -96,7 +96,7 @@ impl Engine {
             self.release_slots(ended).await;
             self.advance_workflow(ended).await?;
             // While the lock is there, the message is what brings the worker that releases it.
-            self.release(ended).await
+            self.release_lock(ended).await
         };
         let successor = async {
             let Some(successor) = ended.successor.as_deref().and_then(JobRef::from_body) else { return };
@@ -129,7 +129,7 @@ impl Engine {
     /// Brings the message of a job whose end is unfinished back within a second; a new one where its receipt is not known.
     async fn return_soon(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
         match receipt {
-            Some(receipt) => self.transport.hide(&line(ended, receipt), &receipt.handle, 1).await,
+            Some(receipt) => self.transport.hide(&sqs_queue(ended, receipt), &receipt.handle, 1).await,
             None => self.send(&JobRef::to(ended), 0).await,
         }
     }
@@ -140,19 +140,19 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error on a FIFO queue: the group waits until the lease would have ended, unless the client repeats its request.
-    pub(in crate::engine) async fn waits(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) -> Result<()> {
+    pub(in crate::engine) async fn after_retry(&self, job: &Job, receipt: Option<&Receipt>, now_ms: i64) -> Result<()> {
         self.release_slots(job).await;
         if self.transport.is_fifo() && !job.in_due_index {
             return match receipt {
                 Some(receipt) => {
                     let delay_s = job.due_at.map_or(0, |due| (due - now_ms).max(0) / 1_000);
-                    self.transport.hide(&line(job, receipt), &receipt.handle, delay_s).await
+                    self.transport.hide(&sqs_queue(job, receipt), &receipt.handle, delay_s).await
                 }
                 None => Ok(()),
             };
         }
         if !job.in_due_index
-            && let Wake::Message(delay_s) = self.wake(job.due_at, now_ms)
+            && let Redelivery::Delayed(delay_s) = self.redelivery(job.due_at, now_ms)
             && let Err(error) = self.send(&JobRef::to(job), delay_s).await
         {
             tracing::warn!(job_id = %job.id, %error, "retry not sent; its old message is kept");
@@ -160,7 +160,7 @@ impl Engine {
             return Ok(());
         }
         if let Some(receipt) = receipt
-            && let Err(error) = self.transport.delete(&line(job, receipt), &receipt.handle).await
+            && let Err(error) = self.transport.delete(&sqs_queue(job, receipt), &receipt.handle).await
         {
             tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim refuses it when it returns");
         }
@@ -170,7 +170,7 @@ impl Engine {
     /// Hides a job's message for `hidden_s`.
     pub(in crate::engine) async fn hide(&self, job: &Job, receipt: Option<&Receipt>, hidden_s: i64) {
         if let Some(receipt) = receipt
-            && let Err(error) = self.transport.hide(&line(job, receipt), &receipt.handle, hidden_s).await
+            && let Err(error) = self.transport.hide(&sqs_queue(job, receipt), &receipt.handle, hidden_s).await
         {
             tracing::warn!(job_id = %job.id, %error, "message visibility not changed; it returns at its own time");
         }
@@ -178,8 +178,8 @@ impl Engine {
 }
 
 /// Where a message about `job` came from.
-fn line(job: &Job, receipt: &Receipt) -> Line {
-    Line::tier(&job.queue, receipt.tier)
+fn sqs_queue(job: &Job, receipt: &Receipt) -> SqsQueue {
+    SqsQueue::tier(&job.queue, receipt.tier)
 }
 
 #[cfg(test)]
@@ -190,17 +190,17 @@ mod tests {
     fn sqs_delays_what_it_can_and_no_more() {
         let now = 1_000_000;
         for (wait_ms, wanted) in [
-            (-5_000, Wake::Message(0)),
-            (0, Wake::Message(0)),
-            (999, Wake::Message(0)),
-            (1_999, Wake::Message(1)),
-            (900_000, Wake::Message(900)),
-            (900_001, Wake::DueIndex),
+            (-5_000, Redelivery::Delayed(0)),
+            (0, Redelivery::Delayed(0)),
+            (999, Redelivery::Delayed(0)),
+            (1_999, Redelivery::Delayed(1)),
+            (900_000, Redelivery::Delayed(900)),
+            (900_001, Redelivery::DueIndex),
         ] {
-            assert_eq!(wake(Some(now + wait_ms), now, MAX_DELAY_MS), wanted, "{wait_ms}");
+            assert_eq!(redelivery(Some(now + wait_ms), now, MAX_DELAY_MS), wanted, "{wait_ms}");
         }
-        assert_eq!(wake(None, now, MAX_DELAY_MS), Wake::Message(0));
-        assert_eq!(wake(Some(now), now, 0), Wake::Message(0));
-        assert_eq!(wake(Some(now + 1), now, 0), Wake::DueIndex);
+        assert_eq!(redelivery(None, now, MAX_DELAY_MS), Redelivery::Delayed(0));
+        assert_eq!(redelivery(Some(now), now, 0), Redelivery::Delayed(0));
+        assert_eq!(redelivery(Some(now + 1), now, 0), Redelivery::DueIndex);
     }
 }

@@ -1,9 +1,9 @@
 use super::refuse;
 use crate::engine::Engine;
-use ojs_model::batch::Visibility;
+use ojs_model::batch::BatchCommit;
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, settle};
+use ojs_model::job::Job;
 
 impl Engine {
     /// A job as of now (OJS core section 7.5): one strongly consistent read, another one while a job of a batch waits, and the
@@ -13,12 +13,12 @@ impl Engine {
     /// `not_found`; the AWS error.
     pub async fn get(&self, id: &JobId) -> Result<Job> {
         let stored = self.store.get_job(id).await?.ok_or_else(|| refuse::missing(id))?;
-        if self.visibility(&stored).await? != Visibility::There {
+        if self.batch_commit(&stored).await? != BatchCommit::Committed {
             return Err(refuse::missing(id));
         }
         let now = self.now_ms();
         self.resend_if_long(&stored, now).await;
-        let mut job = settle(&stored, now).into_owned();
+        let mut job = stored.as_of(now).into_owned();
         self.add_results(&mut job).await?;
         Ok(job)
     }

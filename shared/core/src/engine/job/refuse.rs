@@ -2,7 +2,7 @@
 
 use ojs_model::error::{Error, ErrorCode};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, Refusal, State, settle};
+use ojs_model::job::{Job, Refusal, State};
 
 /// No such job: 404.
 pub(in crate::engine) fn missing(id: &JobId) -> Error {
@@ -17,7 +17,7 @@ pub(in crate::engine) fn raced(id: &JobId) -> Error {
 
 /// A transition that the job does not allow: 409, naming the state it is in and the one it would have to be in.
 pub(in crate::engine) fn conflict(job: &Job, refusal: &Refusal, verb: &str, expected: &str, now_ms: i64) -> Error {
-    let now = settle(job, now_ms);
+    let now = job.as_of(now_ms);
     let (id, state, attempt) = (&job.id, now.state, now.attempt);
     if matches!(refusal, Refusal::LeaseLost { .. }) {
         return lease_lost(id, attempt, verb);

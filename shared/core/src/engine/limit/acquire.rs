@@ -8,7 +8,7 @@ use crate::engine::enqueue::unique::rest;
 use crate::store::LimitWritten;
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, State, settle};
+use ojs_model::job::{Job, State};
 use ojs_model::limit::{LimitState, Limited, Limits};
 
 /// How often a write is tried that others are faster than: on Lambda each of them is a process of its own.
@@ -46,7 +46,7 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; the start may be noted. `backend_unavailable` when others were faster all the time.
-    pub(in crate::engine) async fn start_under(
+    pub(in crate::engine) async fn acquire_slot(
         &self,
         key: &str,
         limits: &Limits,
@@ -54,7 +54,7 @@ impl Engine {
         hold_until_ms: i64,
         now_ms: i64,
     ) -> Result<std::result::Result<Start, Limited>> {
-        let limiter = self.limiters.of(key);
+        let limiter = self.limit_cache.of(key);
         let mut remembered = limiter.state.lock().await;
         // Somebody may have been refused while this one waited for its turn.
         if let Some(limited) = limiter.refusal(now_ms) {
@@ -101,7 +101,7 @@ impl Engine {
         for (holder, parsed) in stale.iter().zip(parsed) {
             let job = parsed.and_then(|id| {
                 let job = jobs.iter().find(|job| job.id == id)?;
-                let current = settle(job, now_ms);
+                let current = job.as_of(now_ms);
                 let holds = current.state == State::Active && current.holder(current.attempt) == *holder;
                 holds.then(|| current.into_owned())
             });
@@ -130,7 +130,7 @@ impl Engine {
         }
         *fresh = true;
         let state = self.store.get_limit(key).await?;
-        self.limiters.note_parked(key, state.as_ref());
+        self.limit_cache.note_parked(key, state.as_ref());
         Ok(state)
     }
 
@@ -148,13 +148,13 @@ impl Engine {
             LimitWritten::Done => Some(new.clone()),
             LimitWritten::Refused(found) => found.map(|found| *found),
         };
-        self.limiters.note_parked(key, remembered.as_ref());
+        self.limit_cache.note_parked(key, remembered.as_ref());
         Ok(done)
     }
 
     /// Changes a state until the change goes through; `change` says what becomes of it.
     async fn change_limit<T>(&self, key: &str, mut change: impl FnMut(&LimitState) -> Next<T>) -> Result<T> {
-        let limiter = self.limiters.of(key);
+        let limiter = self.limit_cache.of(key);
         let mut remembered = limiter.state.lock().await;
         limiter.forget_refusal();
         let mut fresh = false;
@@ -195,7 +195,7 @@ impl Engine {
     /// The state of a key, read now, once the holders that are believed no longer have been looked into; `None` where there
     /// is none.
     pub(in crate::engine) async fn without_stale_holders(&self, key: &str) -> Result<Option<LimitState>> {
-        let limiter = self.limiters.of(key);
+        let limiter = self.limit_cache.of(key);
         let mut remembered = limiter.state.lock().await;
         *remembered = None;
         let now = self.now_ms();
@@ -210,7 +210,7 @@ impl Engine {
     }
 
     /// The claim did not happen: gives back what was granted. What cannot be given back is found out by its time.
-    pub(in crate::engine) async fn forget_starts(&self, starts: &[Start]) {
+    pub(in crate::engine) async fn roll_back_slots(&self, starts: &[Start]) {
         for start in starts {
             let undone = self
                 .change_limit_by(&start.key, |state| state.forget_start(&start.before, &start.after, &start.holder));

@@ -12,7 +12,7 @@ const REFUSED_MS: i64 = 1_000;
 const FULL_MS: i64 = 200;
 
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Limiters {
+pub(in crate::engine) struct LimitCache {
     keys: Mutex<Bounded<String, Arc<Limiter>>>,
     /// Keys under which jobs are parked, as far as has been seen.
     parked: Mutex<Bounded<String, ()>>,
@@ -27,7 +27,7 @@ pub(in crate::engine) struct Limiter {
     refusal: Mutex<Option<(i64, Limited)>>,
 }
 
-impl Limiters {
+impl LimitCache {
     pub(in crate::engine) fn of(&self, key: &str) -> Arc<Limiter> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(limiter) = keys.get(key) {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn refusals_are_believed_for_a_moment() {
-        let limiters = Limiters::default();
+        let limiters = LimitCache::default();
         assert_eq!(limiters.refusal("k", 0), None);
         let limiter = limiters.of("k");
         limiter.note_refusal(&Limited::Until(300), 0);
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let limiters = Limiters::default();
+        let limiters = LimitCache::default();
         for i in 0..=MAX_ENTRIES {
             limiters.of(&i.to_string());
         }

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::engine::tick::Tick;
 use crate::store::{DueEntry, Reserved, SENT_MS, Updated};
 use ojs_model::error::Result;
-use ojs_model::job::{Job, Parked, settle};
+use ojs_model::job::{Job, Parked};
 use ojs_model::limit::{LimitState, Limits, Room};
 use ojs_model::message::MAX_DELAY_S;
 
@@ -29,7 +29,7 @@ impl Engine {
     /// Parks a job under a limit; `false` when it has changed since it was read. Its message may be deleted only after
     /// [`Self::note_parked`].
     pub(in crate::engine) async fn park(&self, stored: &Job, limit: &str, now: i64) -> Result<bool> {
-        let mut job = settle(stored, now).into_owned();
+        let mut job = stored.as_of(now).into_owned();
         // The order in which they wait.
         let send_at_ms = job.enqueued_at.unwrap_or(job.created_at);
         job.parked = Some(Parked { limit: limit.to_owned(), send_at_ms, gap_ms: None });
@@ -140,12 +140,12 @@ impl Engine {
 
     /// Looks at the parked jobs of these limits: holds whose jobs run no more are removed, and messages are sent where there
     /// is room. Limits that fail stay for the next tick. Whether the tick's time ended with some left.
-    pub(in crate::engine) async fn look_after_limits(&self, keys: &[String], tick: &Tick<'_>) -> bool {
+    pub(in crate::engine) async fn sweep_limits(&self, keys: &[String], tick: &Tick<'_>) -> bool {
         let looks = keys.iter().map(|key| async move {
             if !tick.has_time() {
                 return false;
             }
-            if let Err(error) = Box::pin(self.look_after_limit(key)).await {
+            if let Err(error) = Box::pin(self.sweep_limit(key)).await {
                 tracing::warn!(key, %error, "jobs that wait for a rate limit not looked at; the next tick tries again");
             }
             true
@@ -154,7 +154,7 @@ impl Engine {
         done.contains(&false)
     }
 
-    async fn look_after_limit(&self, key: &str) -> Result<()> {
+    async fn sweep_limit(&self, key: &str) -> Result<()> {
         let Some(state) = self.without_stale_holders(key).await? else { return Ok(()) };
         let found = self.release_parked_by(key, &state).await?;
         self.note_look(key, found).await

@@ -14,7 +14,7 @@ impl Engine {
         let now = self.now_ms();
         self.register_queue(name).await?;
         let state = self.store.configure_queue(name, config).await?;
-        self.known.note_state(name, Arc::new(state.clone()), now);
+        self.queue_cache.note_state(name, Arc::new(state.clone()), now);
         tracing::info!(queue = name, "queue configured");
         Ok(state)
     }

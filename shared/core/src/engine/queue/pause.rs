@@ -17,7 +17,7 @@ impl Engine {
     pub async fn pause_queue(&self, name: &str) -> Result<QueueState> {
         let now = self.now_ms();
         let state = self.store.pause_queue(name, now).await?;
-        self.known.note_state(name, Arc::new(state.clone()), now);
+        self.queue_cache.note_state(name, Arc::new(state.clone()), now);
         tracing::info!(queue = name, "queue paused");
         Ok(state)
     }
@@ -30,7 +30,7 @@ impl Engine {
     pub async fn resume_queue(&self, name: &str) -> Result<QueueState> {
         let now = self.now_ms();
         let state = self.store.resume_queue(name, now).await?;
-        self.known.note_state(name, Arc::new(state.clone()), now);
+        self.queue_cache.note_state(name, Arc::new(state.clone()), now);
         tracing::info!(queue = name, "queue resumed");
         if state.last_paused_at.is_some_and(|at| now - at >= LONG_MS)
             && let Err(error) = self.attend_newest(name, now).await
@@ -46,7 +46,7 @@ impl Engine {
             return Ok(());
         }
         let ids = self.store.newest_jobs(queue, RESUMED_JOBS).await?;
-        let jobs = self.only_there(self.store.get_jobs(&ids).await?).await?;
+        let jobs = self.only_committed(self.store.get_jobs(&ids).await?).await?;
         self.attend_long(&jobs, now).await;
         Ok(())
     }

@@ -8,7 +8,7 @@ use futures::future::{Either, select};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 
 use crate::engine::Engine;
-use crate::transport::{Line, MAX_BATCH};
+use crate::transport::{MAX_BATCH, SqsQueue};
 use ojs_model::error::{Error, Result};
 use ojs_model::message::JobRef;
 use ojs_model::queue::{QueueState, nearest_tier};
@@ -27,15 +27,15 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error.
-    pub(in crate::engine) async fn line_of(&self, queue: &str, priority: i64) -> Result<Line> {
+    pub(in crate::engine) async fn sqs_queue_of(&self, queue: &str, priority: i64) -> Result<SqsQueue> {
         if priority == 0 {
-            return Ok(Line::jobs(queue));
+            return Ok(SqsQueue::jobs(queue));
         }
-        if let Some(tier) = self.known.tier(queue, priority) {
-            return Ok(Line::tier(queue, tier));
+        if let Some(tier) = self.queue_cache.tier(queue, priority) {
+            return Ok(SqsQueue::tier(queue, tier));
         }
         self.note_tiers(queue, &[priority]).await?;
-        Ok(Line::tier(queue, self.known.tier(queue, priority).unwrap_or(0)))
+        Ok(SqsQueue::tier(queue, self.queue_cache.tier(queue, priority).unwrap_or(0)))
     }
 
     /// Decides which tiers the jobs of a queue and these priorities join: one write for all of them.
@@ -47,17 +47,17 @@ impl Engine {
             if tier != *priority {
                 tracing::info!(queue, priority, tier, "too many priorities in use; jobs join another one's");
             }
-            self.known.note_tier(queue, *priority, tier);
+            self.queue_cache.note_tier(queue, *priority, tier);
         }
-        self.known.note_state(queue, Arc::new(state), now);
+        self.queue_cache.note_state(queue, Arc::new(state), now);
         Ok(())
     }
 
     /// The SQS queues of jobs, in their order: one write for each OJS queue with priorities that this process has not met.
-    async fn lines_of(&self, jobs: &[(JobRef, i64)]) -> Vec<Result<Line>> {
+    async fn sqs_queues_of(&self, jobs: &[(JobRef, i64)]) -> Vec<Result<SqsQueue>> {
         let mut unknown: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         for (job, _) in jobs {
-            if job.priority != 0 && self.known.tier(&job.queue, job.priority).is_none() {
+            if job.priority != 0 && self.queue_cache.tier(&job.queue, job.priority).is_none() {
                 let priorities = unknown.entry(&job.queue).or_default();
                 if !priorities.contains(&job.priority) {
                     priorities.push(job.priority);
@@ -71,14 +71,14 @@ impl Engine {
         let noted: Vec<_> = stream::iter(each).buffer_unordered(CONCURRENCY).collect().await;
         let failed: HashMap<&str, Error> =
             noted.into_iter().filter_map(|(queue, noted)| Some((queue, noted.err()?))).collect();
-        let mut lines = Vec::with_capacity(jobs.len());
+        let mut sqs_queues = Vec::with_capacity(jobs.len());
         for (job, _) in jobs {
-            lines.push(match failed.get(job.queue.as_str()) {
+            sqs_queues.push(match failed.get(job.queue.as_str()) {
                 Some(error) if job.priority != 0 => Err(error.clone()),
-                _ => self.line_of(&job.queue, job.priority).await,
+                _ => self.sqs_queue_of(&job.queue, job.priority).await,
             });
         }
-        lines
+        sqs_queues
     }
 
     /// Looks up all that a send to this queue and priority needs, so that the send itself is one call. Creates the SQS queue if
@@ -86,9 +86,9 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error.
-    pub(in crate::engine) async fn find_line(&self, queue: &str, priority: i64) -> Result<()> {
-        let line = self.line_of(queue, priority).await?;
-        self.transport.find_or_create(&line).await
+    pub(in crate::engine) async fn find_sqs_queue(&self, queue: &str, priority: i64) -> Result<()> {
+        let sqs_queue = self.sqs_queue_of(queue, priority).await?;
+        self.transport.find_or_create(&sqs_queue).await
     }
 
     /// Sends one message about a job to where its queue and priority say.
@@ -96,9 +96,9 @@ impl Engine {
     /// # Errors
     /// The AWS error; the message may have been sent.
     pub async fn send(&self, job: &JobRef, delay_s: i64) -> Result<()> {
-        let line = self.line_of(&job.queue, job.priority).await?;
-        self.transport.send(&line, job, delay_s).await?;
-        self.known.note_sent(&line);
+        let sqs_queue = self.sqs_queue_of(&job.queue, job.priority).await?;
+        self.transport.send(&sqs_queue, job, delay_s).await?;
+        self.queue_cache.note_sent(&sqs_queue);
         Ok(())
     }
 
@@ -106,28 +106,28 @@ impl Engine {
     /// SQS queue in their order, as far as SQS keeps it. Answers what became of each, in order.
     pub(in crate::engine) async fn send_all(&self, messages: &[(JobRef, i64)]) -> Vec<Result<()>> {
         let mut answers: Vec<Option<Result<()>>> = messages.iter().map(|_| None).collect();
-        let mut lines: Vec<(Line, Vec<usize>)> = Vec::new();
-        for (at, line) in self.lines_of(messages).await.into_iter().enumerate() {
-            match line {
-                Ok(line) => match lines.iter_mut().find(|(known, _)| *known == line) {
+        let mut sqs_queues: Vec<(SqsQueue, Vec<usize>)> = Vec::new();
+        for (at, sqs_queue) in self.sqs_queues_of(messages).await.into_iter().enumerate() {
+            match sqs_queue {
+                Ok(sqs_queue) => match sqs_queues.iter_mut().find(|(known, _)| *known == sqs_queue) {
                     Some((_, places)) => places.push(at),
-                    None => lines.push((line, vec![at])),
+                    None => sqs_queues.push((sqs_queue, vec![at])),
                 },
                 Err(error) => answers[at] = Some(Err(error)),
             }
         }
-        self.make_queues(&lines).await;
-        let calls: Vec<_> = lines
+        self.make_queues(&sqs_queues).await;
+        let calls: Vec<_> = sqs_queues
             .iter()
-            .flat_map(|(line, places)| {
+            .flat_map(|(sqs_queue, places)| {
                 // Order on a FIFO queue is the order of the calls.
                 let size = if self.transport.is_fifo() { places.len() } else { MAX_BATCH };
-                places.chunks(size.max(1)).map(move |places| (line, places))
+                places.chunks(size.max(1)).map(move |places| (sqs_queue, places))
             })
-            .map(|(line, places)| async move {
+            .map(|(sqs_queue, places)| async move {
                 let batch: Vec<_> = places.iter().map(|at| messages[*at].clone()).collect();
-                let sent = self.transport.send_batch(line, &batch).await;
-                self.known.note_sent(line);
+                let sent = self.transport.send_batch(sqs_queue, &batch).await;
+                self.queue_cache.note_sent(sqs_queue);
                 places.iter().copied().zip(sent).collect::<Vec<_>>()
             })
             .collect();
@@ -141,9 +141,10 @@ impl Engine {
 
     /// Finds or makes the SQS queues that this process does not know, several at once: sends that wait for their queue would
     /// lose their order. What fails, fails again at the send.
-    async fn make_queues(&self, lines: &[(Line, Vec<usize>)]) {
-        let unknown = lines.iter().map(|(line, _)| line).filter(|line| !self.transport.knows(line));
-        let each: Vec<_> = unknown.map(|line| self.transport.find_or_create(line)).collect();
+    async fn make_queues(&self, sqs_queues: &[(SqsQueue, Vec<usize>)]) {
+        let unknown =
+            sqs_queues.iter().map(|(sqs_queue, _)| sqs_queue).filter(|sqs_queue| !self.transport.knows(sqs_queue));
+        let each: Vec<_> = unknown.map(|sqs_queue| self.transport.find_or_create(sqs_queue)).collect();
         stream::iter(each).buffer_unordered(CREATIONS).for_each(|made| async move { drop(made) }).await;
     }
 
@@ -169,7 +170,7 @@ impl Engine {
     /// The AWS error.
     pub(in crate::engine) async fn queue_states(&self, queues: &[String]) -> Result<Vec<Arc<QueueState>>> {
         let now = self.now_ms();
-        let mut states: Vec<_> = queues.iter().map(|queue| self.known.state(queue, now)).collect();
+        let mut states: Vec<_> = queues.iter().map(|queue| self.queue_cache.state(queue, now)).collect();
         let unknown: Vec<&str> =
             queues.iter().zip(&states).filter(|(_, state)| state.is_none()).map(|(queue, _)| queue.as_str()).collect();
         if !unknown.is_empty() {
@@ -177,7 +178,7 @@ impl Engine {
             let mut found: std::collections::HashMap<_, _> = found.into_iter().collect();
             for (queue, state) in queues.iter().zip(&mut states).filter(|(_, state)| state.is_none()) {
                 let read = Arc::new(found.remove(queue).unwrap_or_default());
-                self.known.note_state(queue, Arc::clone(&read), now);
+                self.queue_cache.note_state(queue, Arc::clone(&read), now);
                 *state = Some(read);
             }
         }

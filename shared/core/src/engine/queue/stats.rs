@@ -1,9 +1,9 @@
 use futures::future::{try_join, try_join_all};
 
 use crate::engine::Engine;
-use crate::transport::Line;
+use crate::transport::SqsQueue;
 use ojs_model::error::Result;
-use ojs_model::job::{State, settle};
+use ojs_model::job::State;
 use ojs_model::queue::{Live, QueueState, QueueStats};
 
 impl Engine {
@@ -40,12 +40,12 @@ impl Engine {
         if ids.len() > most {
             return Ok(None);
         }
-        let jobs = self.only_there(self.store.get_jobs(&ids).await?).await?;
+        let jobs = self.only_committed(self.store.get_jobs(&ids).await?).await?;
         let mut discarded = 0;
         let mut live = Live { retryable: Some(0), pending: Some(0), exact: true, ..Live::default() };
         // One that an operator has moved is in the index of its old queue.
         for job in jobs.iter().filter(|job| job.queue == queue) {
-            match settle(job, now).state {
+            match job.as_of(now).state {
                 State::Available => live.available += 1,
                 State::Active => live.active += 1,
                 State::Scheduled => live.scheduled += 1,
@@ -59,9 +59,10 @@ impl Engine {
     }
 
     async fn estimate_live(&self, queue: &str, state: &QueueState) -> Result<Live> {
-        let lines: Vec<Line> = state.tiers_down().into_iter().map(|tier| Line::tier(queue, tier)).collect();
+        let sqs_queues: Vec<SqsQueue> =
+            state.tiers_down().into_iter().map(|tier| SqsQueue::tier(queue, tier)).collect();
         let mut live = Live::default();
-        for depth in try_join_all(lines.iter().map(|line| self.transport.depth(line))).await? {
+        for depth in try_join_all(sqs_queues.iter().map(|sqs_queue| self.transport.depth(sqs_queue))).await? {
             live.available += depth.visible;
             live.active += depth.in_flight;
             live.scheduled += depth.delayed;

@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use super::{Tick, TickBudget};
 use crate::engine::Engine;
-use crate::engine::job::effects::Wake;
+use crate::engine::job::effects::Redelivery;
 use crate::observe::trace::SPANS;
 use crate::store::DueEntry;
 use crate::transport::MAX_BATCH;
@@ -20,7 +20,7 @@ const CONCURRENCY: usize = 8;
 
 /// What a tick did with the due index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Promoted {
+pub struct DueSent {
     /// Jobs whose message was sent.
     pub sent: usize,
     /// Jobs that failed; the next tick tries again.
@@ -39,19 +39,19 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error, if nothing at all could be done; what was done stays done, and the next tick goes on.
-    pub async fn promote(&self, budget: TickBudget) -> Result<Promoted> {
+    pub async fn send_due(&self, budget: TickBudget) -> Result<DueSent> {
         let span = tracing::info_span!(target: SPANS, "ojs.scheduler poll");
-        self.promote_all(budget).instrument(span).await
+        self.send_due_within(budget).instrument(span).await
     }
 
-    async fn promote_all(&self, budget: TickBudget) -> Result<Promoted> {
+    async fn send_due_within(&self, budget: TickBudget) -> Result<DueSent> {
         let tick = Tick::new(self, budget);
         let shards = self.store.due_shards();
-        let jobs = (0..shards).map(|shard| self.promote_shard(shard, budget.share(shard, shards), &tick));
+        let jobs = (0..shards).map(|shard| self.send_due_of_shard(shard, budget.share(shard, shards), &tick));
         // Boxed: they are deep, and there is hardly ever one.
         let unfinished = (0..shards).map(|shard| self.finish_shard(shard, &tick).boxed());
         let (jobs, unfinished) = join(join_all(jobs), join_all(unfinished)).await;
-        let (mut total, mut failure) = (Promoted::default(), None);
+        let (mut total, mut failure) = (DueSent::default(), None);
         for (shard, error) in jobs {
             total.sent += shard.sent;
             total.failed += shard.failed;
@@ -74,8 +74,8 @@ impl Engine {
         }
     }
 
-    async fn promote_shard(&self, shard: u32, mut left: usize, tick: &Tick<'_>) -> (Promoted, Option<Error>) {
-        let (mut done, mut failure) = (Promoted::default(), None);
+    async fn send_due_of_shard(&self, shard: u32, mut left: usize, tick: &Tick<'_>) -> (DueSent, Option<Error>) {
+        let (mut done, mut failure) = (DueSent::default(), None);
         let mut spare = left;
         let until = self.now_ms() + self.lookahead_ms();
         let mut entries = Vec::new();
@@ -95,7 +95,7 @@ impl Engine {
                 let limit = i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX);
                 self.store.due_before(shard, until, place, limit).await.map(Some)
             };
-            let (results, read) = join(self.promote_page(&entries, tick), read).await;
+            let (results, read) = join(self.send_due_page(&entries, tick), read).await;
             for result in results {
                 match result {
                     Sent::Done => done.sent += 1,
@@ -128,23 +128,23 @@ impl Engine {
     }
 
     /// Sends and takes out of the index what one query has answered.
-    async fn promote_page(&self, entries: &[DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
+    async fn send_due_page(&self, entries: &[DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
         // All of one batch go to one SQS queue.
-        let mut lines: BTreeMap<(&str, i64), Vec<&DueEntry>> = BTreeMap::new();
+        let mut sqs_queues: BTreeMap<(&str, i64), Vec<&DueEntry>> = BTreeMap::new();
         for entry in entries {
-            lines.entry((&entry.job.queue, entry.job.priority)).or_default().push(entry);
+            sqs_queues.entry((&entry.job.queue, entry.job.priority)).or_default().push(entry);
         }
         // Order on a FIFO queue is the order of the calls.
         let size = if self.transport.is_fifo() { PAGE } else { MAX_BATCH };
-        let batches: Vec<_> = lines
+        let batches: Vec<_> = sqs_queues
             .values()
-            .flat_map(|entries| entries.chunks(size).map(|batch| self.promote_batch(batch, tick)))
+            .flat_map(|entries| entries.chunks(size).map(|batch| self.send_due_batch(batch, tick)))
             .collect();
         stream::iter(batches).buffer_unordered(CONCURRENCY).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
     /// Sent before they leave the index: a crash in between sends them once more.
-    async fn promote_batch(&self, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
+    async fn send_due_batch(&self, entries: &[&DueEntry], tick: &Tick<'_>) -> Vec<Sent> {
         let Some(queue) = entries.first().map(|entry| entry.job.queue.as_str()) else { return Vec::new() };
         if tick.is_failing(queue) {
             return entries.iter().map(|_| Sent::Failed(None)).collect();
@@ -153,10 +153,10 @@ impl Engine {
         let messages: Vec<_> = entries
             .iter()
             .map(|entry| {
-                let delay_s = match self.wake(Some(entry.due_at), now) {
-                    Wake::Message(delay_s) => delay_s,
+                let delay_s = match self.redelivery(Some(entry.due_at), now) {
+                    Redelivery::Delayed(delay_s) => delay_s,
                     // Not within the look-ahead.
-                    Wake::DueIndex => ojs_model::message::MAX_DELAY_S,
+                    Redelivery::DueIndex => ojs_model::message::MAX_DELAY_S,
                 };
                 (entry.job.clone(), delay_s)
             })

@@ -6,10 +6,10 @@ use super::{Tick, TickBudget};
 use crate::engine::Engine;
 use crate::engine::job::effects::MAX_DELAY_MS;
 use crate::store::Updated;
-use crate::transport::{Line, MAX_RECEIVE, Received};
+use crate::transport::{MAX_RECEIVE, Received, SqsQueue};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, State, settle};
+use ojs_model::job::{Job, State};
 use ojs_model::message::JobRef;
 
 /// What the progress note is called.
@@ -21,7 +21,7 @@ const HIDDEN_S: i64 = 60;
 
 /// What a tick did with the native dead-letter queues.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Drained {
+pub struct Redriven {
     /// Live jobs whose message was sent again.
     pub resent: usize,
     /// Messages that meant nothing any more.
@@ -43,15 +43,15 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; what was done stays done, and the next tick goes on.
-    pub async fn drain_dead_letters(&self, budget: TickBudget) -> Result<Drained> {
+    pub async fn redrive(&self, budget: TickBudget) -> Result<Redriven> {
         let tick = Tick::new(self, budget);
         let after = self.store.progress(PROGRESS).await?;
         let (queues, more) = self.store.list_queues(after.as_deref(), QUEUES_PER_TICK).await?;
         let next = queues.last().filter(|_| more).map(|queue| queue.name.clone());
-        let (mut total, mut failure) = (Drained::default(), None);
+        let (mut total, mut failure) = (Redriven::default(), None);
         for queue in &queues {
             // A queue that fails does not keep the others' (I7).
-            match self.drain_queue(&queue.name, &tick, &mut total).await {
+            match self.redrive_queue(&queue.name, &tick, &mut total).await {
                 Ok(()) => {}
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -62,22 +62,22 @@ impl Engine {
         failure.map_or(Ok(total), Err)
     }
 
-    async fn drain_queue(&self, queue: &str, tick: &Tick<'_>, total: &mut Drained) -> Result<()> {
-        let line = Line::dead_letters(queue);
+    async fn redrive_queue(&self, queue: &str, tick: &Tick<'_>, total: &mut Redriven) -> Result<()> {
+        let sqs_queue = SqsQueue::dead_letters(queue);
         for round in 0.. {
             if round > 0 && !tick.has_time() {
                 return Ok(());
             }
-            let messages = self.transport.receive(&line, MAX_RECEIVE, HIDDEN_S, std::time::Duration::ZERO).await?;
+            let messages = self.transport.receive(&sqs_queue, MAX_RECEIVE, HIDDEN_S, std::time::Duration::ZERO).await?;
             if messages.is_empty() {
                 return Ok(());
             }
-            self.drain_messages(&line, &messages, total).await?;
+            self.redrive_messages(&sqs_queue, &messages, total).await?;
         }
         Ok(())
     }
 
-    async fn drain_messages(&self, line: &Line, messages: &[Received], total: &mut Drained) -> Result<()> {
+    async fn redrive_messages(&self, sqs_queue: &SqsQueue, messages: &[Received], total: &mut Redriven) -> Result<()> {
         // A job may be named twice, which BatchGetItem refuses.
         let ids: BTreeSet<JobId> =
             messages.iter().filter_map(|message| message.job.as_ref()).map(|job| job.id.clone()).collect();
@@ -95,13 +95,13 @@ impl Engine {
                 Ok(Fate::Resend(job, delay_s)) => resend.push((message, (job, delay_s))),
                 Ok(Fate::Drop(reason)) => {
                     tracing::warn!(
-                        queue = line.queue,
+                        queue = sqs_queue.queue,
                         job_id = named(message),
                         reason,
                         receives = message.receives,
                         "message of the native dead-letter queue dropped"
                     );
-                    settled.push((line, message.receipt.as_str()));
+                    settled.push((sqs_queue, message.receipt.as_str()));
                 }
                 // Its message stays for another tick.
                 Err(error) => failure = failure.or(Some(error)),
@@ -114,18 +114,18 @@ impl Engine {
                 Ok(()) => {
                     let job_id = named(message);
                     tracing::warn!(
-                        queue = line.queue,
+                        queue = sqs_queue.queue,
                         job_id,
                         "live job found in the native dead-letter queue; sent again"
                     );
-                    settled.push((line, message.receipt.as_str()));
+                    settled.push((sqs_queue, message.receipt.as_str()));
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        let done = Drained { resent: settled.len() - dropped, dropped };
+        let done = Redriven { resent: settled.len() - dropped, dropped };
         self.transport.delete_all(&settled).await?;
-        self.store.count_drained(&line.queue, done.resent, done.dropped, self.ids.nonce()).await?;
+        self.store.count_drained(&sqs_queue.queue, done.resent, done.dropped, self.ids.nonce()).await?;
         total.resent += done.resent;
         total.dropped += done.dropped;
         failure.map_or(Ok(()), Err)
@@ -138,7 +138,7 @@ impl Engine {
         // An occurrence of a cron job that has not fired is seen by the cron tick, which sends a message of its own.
         let Some(stored) = job else { return Ok(Fate::Drop("its job does not exist")) };
         let now = self.now_ms();
-        let job = settle(stored, now);
+        let job = stored.as_of(now);
         if job.state.is_terminal() {
             if stored.state.is_terminal() {
                 // Without the message nothing would finish what its end has left undone.
@@ -155,7 +155,7 @@ impl Engine {
                 Updated::Refused(_) | Updated::TooLarge => Ok(Fate::Keep),
             };
         }
-        if job.queue != message.line.queue {
+        if job.queue != message.sqs_queue.queue {
             return Ok(Fate::Drop("its job is in another queue"));
         }
         if stored.in_due_index || job.state == State::Pending {

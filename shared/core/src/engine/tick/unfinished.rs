@@ -19,14 +19,14 @@ impl Engine {
         let (mut after, mut limits) = (None, Vec::new());
         let more = loop {
             let page = self.store.unfinished_before(shard, now, after, PAGE).await?;
-            self.look_after_batches(&page.batches, tick).await;
-            self.look_after_workflows(&page.workflows, tick).await;
+            self.conclude_batches(&page.batches, tick).await;
+            self.resume_workflows(&page.workflows, tick).await;
             limits.extend(page.limits.into_iter().map(|(key, _)| key));
             match page.next {
                 Some(next) if tick.has_time() && limits.len() < MAX_LIMITS => after = Some(next),
                 next => break next.is_some(),
             }
         };
-        Ok(self.look_after_limits(&limits, tick).await || more)
+        Ok(self.sweep_limits(&limits, tick).await || more)
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::fetch_plan::{choose, wave};
-use super::message::{Seen, Sight, queue_key};
+use super::message::{Handled, MessageHandler, queue_key};
 use super::{Returned, Unsettled};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, MAX_ANSWER_BYTES};
 use crate::store::MAX_ITEM_BYTES;
-use crate::transport::{Line, MAX_RECEIVE, Received};
+use crate::transport::{MAX_RECEIVE, Received, SqsQueue};
 use ojs_model::error::{Error, Result};
 use ojs_model::job::Job;
 use ojs_model::limit::Limits;
@@ -76,14 +76,14 @@ impl Engine {
             .filter(|(_, state)| state.config != QueueConfig::default())
             .map(|(queue, state)| (queue, state.config))
             .collect();
-        let sight = Sight { engine: self, fetch: &fetch, hidden_s, configs: &configs };
+        let handler = MessageHandler { engine: self, fetch: &fetch, hidden_s, configs: &configs };
         let mut round = Round {
             engine: self,
             fetch: &fetch,
             deadline: Deadline::current(),
             turn: fastrand::usize(..),
             queues,
-            sight,
+            handler,
             jobs: Vec::new(),
             in_hand_since: None,
             bytes: 0,
@@ -108,7 +108,7 @@ impl Engine {
         }
         round.release_parked().await;
         let kept = std::mem::take(&mut round.kept);
-        if let Err(error) = round.give_back(kept, 0).await {
+        if let Err(error) = round.return_messages(kept, 0).await {
             round.failed(error);
         }
         round.answer().await
@@ -130,7 +130,7 @@ struct Round<'a> {
     turn: usize,
     /// The queues to fetch from, in order of preference.
     queues: Vec<(&'a str, &'a QueueState)>,
-    sight: Sight<'a>,
+    handler: MessageHandler<'a>,
     /// The jobs of the answer.
     jobs: Vec<Job>,
     /// When the first of them was claimed, ms.
@@ -177,13 +177,14 @@ impl Round<'_> {
     async fn all_queues(&mut self) {
         let engine = self.engine;
         let now = engine.now_ms();
-        let lines = self.queues.clone().into_iter().filter(|(queue, state)| !self.is_shut(queue, state));
-        let lines = lines.map(|(queue, state)| engine.known.lines(queue, state, now)).collect();
-        let mut lines = choose(lines, self.turn);
+        let sqs_queues = self.queues.clone().into_iter().filter(|(queue, state)| !self.is_shut(queue, state));
+        let sqs_queues = sqs_queues.map(|(queue, state)| engine.queue_cache.sqs_queues(queue, state, now)).collect();
+        let mut sqs_queues = choose(sqs_queues, self.turn);
         let mut asked = 0;
-        while self.wanted() > 0 && self.in_time() && !lines.is_empty() {
-            let size = wave(asked).min(lines.len());
-            let next: Vec<Line> = lines.drain(..size).filter(|line| !self.shut.contains(&line.queue)).collect();
+        while self.wanted() > 0 && self.in_time() && !sqs_queues.is_empty() {
+            let size = wave(asked).min(sqs_queues.len());
+            let next: Vec<SqsQueue> =
+                sqs_queues.drain(..size).filter(|sqs_queue| !self.shut.contains(&sqs_queue.queue)).collect();
             asked += size;
             self.ask(next).await;
         }
@@ -191,23 +192,25 @@ impl Round<'_> {
 
     /// Claims from SQS queues, the first of them first. Several are asked at once; what one of them makes superfluous of the
     /// later ones' messages is returned.
-    async fn ask(&mut self, lines: Vec<Line>) {
-        let (max, hidden_s) = (self.wanted().min(MAX_RECEIVE), self.sight.hidden_s);
+    async fn ask(&mut self, sqs_queues: Vec<SqsQueue>) {
+        let (max, hidden_s) = (self.wanted().min(MAX_RECEIVE), self.handler.hidden_s);
         let transport = &self.engine.transport;
-        let answers = join_all(lines.iter().map(|line| transport.receive(line, max, hidden_s, Duration::ZERO))).await;
-        for (line, answer) in lines.iter().zip(answers) {
+        let answers =
+            join_all(sqs_queues.iter().map(|sqs_queue| transport.receive(sqs_queue, max, hidden_s, Duration::ZERO)))
+                .await;
+        for (sqs_queue, answer) in sqs_queues.iter().zip(answers) {
             let drained = match answer {
-                Ok(messages) if self.wanted() == 0 || self.shut.contains(&line.queue) => {
+                Ok(messages) if self.wanted() == 0 || self.shut.contains(&sqs_queue.queue) => {
                     self.kept.extend(messages);
                     continue;
                 }
-                Ok(messages) => self.drain(line, messages).await,
+                Ok(messages) => self.drain(sqs_queue, messages).await,
                 Err(error) => Err(error),
             };
             match drained {
                 // Remembered only where there are others to ask meanwhile.
-                Ok(Drained::Empty) if self.has_tiers(&line.queue) => {
-                    self.engine.known.note_empty(line, self.engine.now_ms());
+                Ok(Drained::Empty) if self.has_tiers(&sqs_queue.queue) => {
+                    self.engine.queue_cache.note_empty(sqs_queue, self.engine.now_ms());
                 }
                 Ok(_) => {}
                 Err(error) => self.failed(error),
@@ -226,7 +229,7 @@ impl Round<'_> {
         }
         let engine = self.engine;
         let shut =
-            !state.config.limits.is_empty() && engine.limiters.refusal(&queue_key(queue), engine.now_ms()).is_some();
+            !state.config.limits.is_empty() && engine.limit_cache.refusal(&queue_key(queue), engine.now_ms()).is_some();
         if shut {
             self.shut.insert(queue.to_owned());
         }
@@ -234,7 +237,7 @@ impl Round<'_> {
     }
 
     /// Claims from one SQS queue, of which these messages have been received, until there is enough, or nothing left.
-    async fn drain(&mut self, line: &Line, mut messages: Vec<Received>) -> Result<Drained> {
+    async fn drain(&mut self, sqs_queue: &SqsQueue, mut messages: Vec<Received>) -> Result<Drained> {
         if messages.is_empty() {
             return Ok(Drained::Empty);
         }
@@ -243,8 +246,8 @@ impl Round<'_> {
         let limited_before = self.limited;
         while !messages.is_empty() {
             let before = self.jobs.len();
-            self.look_at(std::mem::take(&mut messages)).await?;
-            if self.shut.contains(&line.queue) || self.limited - limited_before >= MAX_LIMITED {
+            self.handle_messages(std::mem::take(&mut messages)).await?;
+            if self.shut.contains(&sqs_queue.queue) || self.limited - limited_before >= MAX_LIMITED {
                 break;
             }
             if self.jobs.len() == before {
@@ -258,28 +261,28 @@ impl Round<'_> {
             }
             // Where messages are stale, more than wanted are asked for: what turns out to be too much is returned.
             let max = if stale_rounds == 0 { self.wanted().min(MAX_RECEIVE) } else { MAX_RECEIVE };
-            messages = self.engine.transport.receive(line, max, self.sight.hidden_s, Duration::ZERO).await?;
+            messages = self.engine.transport.receive(sqs_queue, max, self.handler.hidden_s, Duration::ZERO).await?;
         }
         Ok(Drained::Some)
     }
 
     /// Claims the jobs of messages, as many at once as are wanted, in their order; returns what is too much to its queue.
-    async fn look_at(&mut self, mut messages: Vec<Received>) -> Result<()> {
+    async fn handle_messages(&mut self, mut messages: Vec<Received>) -> Result<()> {
         if self.engine.transport.is_fifo() {
-            return self.look_at_groups(messages).await;
+            return self.handle_groups(messages).await;
         }
         let mut failure = None;
         let mut returned = Returned::read(self.engine, &messages).await;
         while !messages.is_empty() {
             let rest = messages.split_off(self.wanted().min(messages.len()));
             if messages.is_empty() {
-                failure = failure.or(self.give_back(rest, 0).await.err());
+                failure = failure.or(self.return_messages(rest, 0).await.err());
                 break;
             }
-            let looks = messages.iter().map(|message| self.sight.see(message, returned.take(message)));
-            let seen = join_all(looks.collect::<Vec<_>>()).await;
-            for (message, seen) in messages.into_iter().zip(seen) {
-                failure = failure.or(self.note(message, seen));
+            let looks = messages.iter().map(|message| self.handler.handle(message, returned.take(message)));
+            let handled = join_all(looks.collect::<Vec<_>>()).await;
+            for (message, handled) in messages.into_iter().zip(handled) {
+                failure = failure.or(self.note(message, handled));
             }
             messages = rest;
         }
@@ -288,10 +291,13 @@ impl Round<'_> {
 
     /// The same on FIFO queues: of each group, one job at most. The first message that is not deleted keeps those behind it,
     /// whatever its job is.
-    async fn look_at_groups(&mut self, messages: Vec<Received>) -> Result<()> {
+    async fn handle_groups(&mut self, messages: Vec<Received>) -> Result<()> {
         let mut groups: Vec<Vec<Received>> = Vec::new();
         for message in messages {
-            match groups.iter_mut().find(|group| group[0].line == message.line && group[0].group == message.group) {
+            match groups
+                .iter_mut()
+                .find(|group| group[0].sqs_queue == message.sqs_queue && group[0].group == message.group)
+            {
                 Some(group) => group.push(message),
                 None => groups.push(vec![message]),
             }
@@ -303,24 +309,24 @@ impl Round<'_> {
                 rest.extend(later.into_iter().flatten());
                 break;
             }
-            let sight = self.sight;
-            for (first, behind) in join_all(groups.into_iter().map(|group| first_of(sight, group))).await {
+            let handler = self.handler;
+            for (first, behind) in join_all(groups.into_iter().map(|group| first_of(handler, group))).await {
                 rest.extend(behind);
-                if let Some((message, seen)) = first {
-                    failure = failure.or(self.note(message, seen));
+                if let Some((message, handled)) = first {
+                    failure = failure.or(self.note(message, handled));
                 }
             }
             groups = later;
         }
-        failure = failure.or(self.give_back(rest, 0).await.err());
+        failure = failure.or(self.return_messages(rest, 0).await.err());
         failure.or(self.settle().await.err()).map_or(Ok(()), Err)
     }
 
     /// Keeps what came of a look at a message. Answers the error of a look that failed: its message is put back.
-    fn note(&mut self, message: Received, seen: Result<Seen>) -> Option<Error> {
-        self.note_change(&message, &seen);
-        match seen {
-            Ok(Seen::Won(job, hidden_s)) => {
+    fn note(&mut self, message: Received, handled: Result<Handled>) -> Option<Error> {
+        self.note_change(&message, &handled);
+        match handled {
+            Ok(Handled::Won(job, hidden_s)) => {
                 self.in_hand_since.get_or_insert(self.engine.now_ms());
                 if let Some(hidden_s) = hidden_s {
                     self.unsettled.hide(message, hidden_s);
@@ -334,29 +340,29 @@ impl Round<'_> {
                     self.jobs.push(*job);
                 }
             }
-            Ok(Seen::Soon(at)) => self.soon.push((at, message)),
-            Ok(Seen::Kept) => {
+            Ok(Handled::Soon(at)) => self.soon.push((at, message)),
+            Ok(Handled::Kept) => {
                 self.limited += 1;
                 self.kept.push(message);
             }
-            Ok(Seen::Shut) => {
-                self.shut.insert(message.line.queue.clone());
+            Ok(Handled::Shut) => {
+                self.shut.insert(message.sqs_queue.queue.clone());
                 self.kept.push(message);
             }
-            Ok(Seen::Parked(limit)) => {
+            Ok(Handled::Parked(limit)) => {
                 let (key, limits) = *limit;
                 self.parked.entry(key).or_insert_with(|| (limits, Vec::new())).1.push(message);
             }
-            Ok(Seen::Limited) => self.limited += 1,
-            Ok(Seen::LimitedFor(hidden_s)) => {
+            Ok(Handled::Limited) => self.limited += 1,
+            Ok(Handled::LimitedFor(hidden_s)) => {
                 self.limited += 1;
                 self.unsettled.hide(message, hidden_s);
             }
-            Ok(Seen::Gone) => {}
-            Ok(Seen::Stale) => self.unsettled.delete(message),
-            Ok(Seen::Back(hidden_s)) => self.unsettled.hide(message, hidden_s),
+            Ok(Handled::Gone) => {}
+            Ok(Handled::Stale) => self.unsettled.delete(message),
+            Ok(Handled::Back(hidden_s)) => self.unsettled.hide(message, hidden_s),
             Err(error) => {
-                let rest_s = self.sight.rest_s(&message, error.code);
+                let rest_s = self.handler.rest_s(&message, error.code);
                 self.unsettled.hide(message, rest_s);
                 return Some(error);
             }
@@ -366,14 +372,14 @@ impl Round<'_> {
 
     /// Notes the limit of a message that is no more: where jobs are parked, another one's may be sent. A job that holds a
     /// slot makes room when it ends, and not now.
-    fn note_change(&mut self, message: &Received, seen: &Result<Seen>) {
+    fn note_change(&mut self, message: &Received, handled: &Result<Handled>) {
         let Some(key) = message.job.as_ref().and_then(|job| job.limit.as_ref()) else { return };
-        let is_over = match seen {
-            Ok(Seen::Won(job, _)) => !job.holds.contains(key),
-            Ok(Seen::Gone | Seen::Stale) => true,
+        let is_over = match handled {
+            Ok(Handled::Won(job, _)) => !job.holds.contains(key),
+            Ok(Handled::Gone | Handled::Stale) => true,
             _ => false,
         };
-        if is_over && self.engine.limiters.has_parked(key) {
+        if is_over && self.engine.limit_cache.has_parked(key) {
             self.changed.insert(key.clone());
         }
     }
@@ -397,7 +403,7 @@ impl Round<'_> {
                 match &noted {
                     Ok(()) => self.unsettled.delete(message),
                     Err(error) => {
-                        let rest_s = self.sight.rest_s(&message, error.code);
+                        let rest_s = self.handler.rest_s(&message, error.code);
                         self.unsettled.hide(message, rest_s);
                     }
                 }
@@ -425,7 +431,7 @@ impl Round<'_> {
     }
 
     /// Puts messages back, ten a call, all of them whatever happens to one.
-    async fn give_back(&self, messages: Vec<Received>, hidden_s: i64) -> Result<()> {
+    async fn return_messages(&self, messages: Vec<Received>, hidden_s: i64) -> Result<()> {
         let mut unsettled = Unsettled::default();
         for message in messages {
             unsettled.hide(message, hidden_s);
@@ -449,7 +455,7 @@ impl Round<'_> {
             let ready = soon.iter().take_while(|(at, _)| *at <= now).count();
             due = soon.drain(..ready).map(|(_, message)| message).collect();
         }
-        if let Err(error) = self.look_at(due).await {
+        if let Err(error) = self.handle_messages(due).await {
             self.failed(error);
         }
         // Also what was claimed by somebody else meanwhile and is due again soon: not worth a second wait.
@@ -459,7 +465,7 @@ impl Round<'_> {
             .partition(|(_, message)| message.receives < MAX_LOOKS);
         for (rest, hidden_s) in [(at_once, 0), (in_a_second, 1)] {
             let rest = rest.into_iter().map(|(_, message)| message).collect();
-            if let Err(error) = self.give_back(rest, hidden_s).await {
+            if let Err(error) = self.return_messages(rest, hidden_s).await {
                 self.failed(error);
             }
         }
@@ -474,12 +480,12 @@ impl Round<'_> {
             return;
         }
         let max = self.wanted().min(MAX_RECEIVE);
-        let hidden_s = self.sight.hidden_s;
+        let hidden_s = self.handler.hidden_s;
         let tiers = |(queue, state): &(&str, &QueueState)| {
-            state.tiers_down().into_iter().map(|tier| Line::tier(queue, tier)).collect::<Vec<_>>()
+            state.tiers_down().into_iter().map(|tier| SqsQueue::tier(queue, tier)).collect::<Vec<_>>()
         };
-        let lines = choose(self.queues.iter().map(tiers).collect(), self.turn);
-        let polls = lines.iter().map(|line| self.engine.transport.receive(line, max, hidden_s, wait));
+        let sqs_queues = choose(self.queues.iter().map(tiers).collect(), self.turn);
+        let polls = sqs_queues.iter().map(|sqs_queue| self.engine.transport.receive(sqs_queue, max, hidden_s, wait));
         let mut messages = Vec::new();
         for answer in join_all(polls).await {
             match answer {
@@ -487,7 +493,7 @@ impl Round<'_> {
                 Err(error) => self.failed(error),
             }
         }
-        if let Err(error) = self.look_at(messages).await {
+        if let Err(error) = self.handle_messages(messages).await {
             self.failed(error);
         }
     }
@@ -511,18 +517,21 @@ impl Round<'_> {
 }
 
 /// What came of the first message of a group that was not deleted, and the messages behind it.
-async fn first_of(sight: Sight<'_>, group: Vec<Received>) -> (Option<(Received, Result<Seen>)>, Vec<Received>) {
+async fn first_of(
+    handler: MessageHandler<'_>,
+    group: Vec<Received>,
+) -> (Option<(Received, Result<Handled>)>, Vec<Received>) {
     let mut group = group.into_iter();
     while let Some(message) = group.next() {
-        let seen = match sight.see(&message, None).await {
+        let handled = match handler.handle(&message, None).await {
             // The one behind it may be handed out only when this one is deleted.
-            Ok(Seen::Stale) => {
-                sight.engine.transport.delete(&message.line, &message.receipt).await.map(|()| Seen::Gone)
+            Ok(Handled::Stale) => {
+                handler.engine.transport.delete(&message.sqs_queue, &message.receipt).await.map(|()| Handled::Gone)
             }
-            seen => seen,
+            handled => handled,
         };
-        if !matches!(seen, Ok(Seen::Gone)) {
-            return (Some((message, seen)), group.collect());
+        if !matches!(handled, Ok(Handled::Gone)) {
+            return (Some((message, handled)), group.collect());
         }
     }
     (None, Vec::new())

@@ -4,10 +4,10 @@ use futures::stream::{self, StreamExt};
 use crate::engine::Engine;
 use crate::engine::job::refuse;
 use crate::store::{Updated, WorkerBeat};
-use crate::transport::{Hidden, Line};
+use crate::transport::{Hidden, SqsQueue};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Event, Holder, Job, Refusal, State, settle, step};
+use ojs_model::job::{Event, Holder, Job, Refusal, State, step};
 
 /// Most jobs one heartbeat may name.
 pub const MAX_HEARTBEAT_JOBS: usize = 256;
@@ -128,11 +128,13 @@ impl Engine {
                 let lease = job.lease.as_ref()?;
                 let receipt = lease.receipt.as_ref()?;
                 let hidden_s = ((lease.ends_at_ms() - now) / 1_000).max(1);
-                Some((Line::tier(&job.queue, receipt.tier), receipt.handle.as_str(), hidden_s))
+                Some((SqsQueue::tier(&job.queue, receipt.tier), receipt.handle.as_str(), hidden_s))
             })
             .collect();
-        let messages: Vec<_> =
-            messages.iter().map(|(line, receipt, hidden_s)| Hidden { line, receipt, hidden_s: *hidden_s }).collect();
+        let messages: Vec<_> = messages
+            .iter()
+            .map(|(sqs_queue, receipt, hidden_s)| Hidden { sqs_queue, receipt, hidden_s: *hidden_s })
+            .collect();
         if let Err(error) = self.transport.hide_all(&messages).await {
             tracing::warn!(%error, "messages not hidden until their leases end; the claim refuses them when they return");
         }
@@ -168,7 +170,7 @@ impl Engine {
 
 /// What the answer says of a job that was not extended.
 fn lost(stored: &Job, refusal: &Refusal, now: i64) -> LostJob {
-    let current = settle(stored, now);
+    let current = stored.as_of(now);
     let lease_lost = matches!(refusal, Refusal::LeaseLost { .. });
     LostJob {
         id: stored.id.clone(),

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::engine::job::effects::Wake;
+use crate::engine::job::effects::Redelivery;
 use crate::engine::job::refuse;
 use crate::engine::job::transition::{Decided, Transition, must_fit};
 use crate::observe::{metrics, trace};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Event, Failure, Holder, Job, Receipt, Refusal, State, settle, step};
+use ojs_model::job::{Event, Failure, Holder, Job, Receipt, Refusal, State, step};
 
 /// A worker says that its attempt failed, or gives the job back.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Engine {
                     // On a FIFO queue the message waits, and its group with it.
                     change.job.in_due_index = change.job.due_at.is_some()
                         && !self.transport.is_fifo()
-                        && self.wake(change.job.due_at, now) == Wake::DueIndex;
+                        && self.redelivery(change.job.due_at, now) == Redelivery::DueIndex;
                     Ok(Decided::Write(Box::new(change.job)))
                 }
                 Err(Refusal::Repeated) => Ok(Decided::Answer(Box::new(self.nack_again(&stored, now).await?))),
@@ -78,15 +78,15 @@ impl Engine {
     /// hidden for the old lease. One message too many does no harm.
     async fn nack_again(&self, stored: &Job, now: i64) -> Result<Job> {
         self.finish_again(stored).await?;
-        let job = settle(stored, now).into_owned();
+        let job = stored.as_of(now).into_owned();
         let waits = |state| matches!(state, State::Retryable | State::Available);
         if waits(stored.state) && waits(job.state) && !stored.in_due_index {
             if self.transport.is_fifo() {
                 // There is only the old message, and its group waits for it.
-                self.waits(&job, stored.ended_receipt.as_ref(), now).await?;
+                self.after_retry(&job, stored.ended_receipt.as_ref(), now).await?;
             } else {
                 self.release_slots(&job).await;
-                self.announce(&job, now).await?;
+                self.send_before_change(&job, now).await?;
             }
         }
         Ok(job)
@@ -100,7 +100,7 @@ impl Engine {
                     metrics::job_retried(job);
                 }
                 trace::meet(job);
-                self.waits(job, receipt, now).await?;
+                self.after_retry(job, receipt, now).await?;
             }
             _ => self.conclude(job, receipt).await?,
         }

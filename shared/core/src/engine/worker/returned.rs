@@ -62,7 +62,7 @@ fn has_come_back(message: &Received, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Line;
+    use crate::transport::SqsQueue;
     use ojs_model::ids::Ids;
     use ojs_model::message::{CronTime, JobRef};
 
@@ -81,7 +81,7 @@ mod tests {
         };
         change(&mut job);
         Received {
-            line: Line::jobs("q"),
+            sqs_queue: SqsQueue::jobs("q"),
             receipt: "r".to_owned(),
             job: Some(job),
             sent_at_ms: NOW - 100_000,

@@ -28,11 +28,15 @@ impl Unsettled {
     /// # Errors
     /// The first AWS error; messages may be settled, and the others come back.
     pub(in crate::engine) async fn settle(self, transport: &Transport) -> Result<()> {
-        let stale: Vec<_> = self.stale.iter().map(|message| (&message.line, message.receipt.as_str())).collect();
+        let stale: Vec<_> = self.stale.iter().map(|message| (&message.sqs_queue, message.receipt.as_str())).collect();
         let hidden: Vec<_> = self
             .hidden
             .iter()
-            .map(|(message, hidden_s)| Hidden { line: &message.line, receipt: &message.receipt, hidden_s: *hidden_s })
+            .map(|(message, hidden_s)| Hidden {
+                sqs_queue: &message.sqs_queue,
+                receipt: &message.receipt,
+                hidden_s: *hidden_s,
+            })
             .collect();
         let (deleted, hidden) = join(transport.delete_all(&stale), transport.hide_all(&hidden)).await;
         deleted.and(hidden)

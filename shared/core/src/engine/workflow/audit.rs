@@ -9,14 +9,14 @@ use ojs_model::workflow::{Workflow, WorkflowState};
 
 impl Engine {
     /// Goes on with workflows whose request has died, one after the other; those that fail stay for the next tick.
-    pub(in crate::engine) async fn look_after_workflows(&self, workflows: &[(JobId, i64)], tick: &Tick<'_>) {
+    pub(in crate::engine) async fn resume_workflows(&self, workflows: &[(JobId, i64)], tick: &Tick<'_>) {
         let now = self.now_ms();
         for (id, due_at) in workflows.iter().filter(|(_, due_at)| *due_at <= now) {
             if !tick.has_time() {
                 return;
             }
             let looked = async {
-                self.look_after_workflow(id).await?;
+                self.resume_workflow(id).await?;
                 self.store.leave_workflow(id, *due_at).await
             };
             if let Err(error) = looked.await {
@@ -30,7 +30,7 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error; some of it may be done.
-    pub(in crate::engine) async fn look_after_workflow(&self, id: &JobId) -> Result<Vec<Job>> {
+    pub(in crate::engine) async fn resume_workflow(&self, id: &JobId) -> Result<Vec<Job>> {
         let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(Vec::new()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(Vec::new()) };
         tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow looked after");
@@ -70,7 +70,7 @@ impl Engine {
         if workflow.creating {
             // The message may not have been sent.
             let waiting: Vec<_> = jobs.iter().filter(|job| job.attempt == 0).collect();
-            self.send_waiting(&waiting).await?;
+            self.send_all_due(&waiting).await?;
         }
         for job in jobs.iter().filter(|job| job.state.is_terminal()) {
             self.advance_workflow(job).await?;

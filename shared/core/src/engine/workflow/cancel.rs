@@ -8,7 +8,7 @@ use crate::engine::{Engine, MAX_RACES};
 use crate::store::WorkflowWritten;
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, State, settle};
+use ojs_model::job::{Job, State};
 use ojs_model::workflow::{Shown, Workflow, WorkflowState, cancel};
 
 /// Jobs cancelled at a time.
@@ -111,7 +111,7 @@ impl Engine {
         let jobs = self.store.get_jobs(&jobs_of(workflow, &open)).await?;
         let nested = self.nested_among(workflow, &open, jobs.len()).await?;
         let all_there = jobs.len() + nested.len() == open.len();
-        let live: Vec<&Job> = jobs.iter().filter(|job| !settle(job, now).state.is_terminal()).collect();
+        let live: Vec<&Job> = jobs.iter().filter(|job| !job.as_of(now).state.is_terminal()).collect();
         self.stop_jobs(&live, now).await?;
         Ok(self.stop_nested(workflow, &nested).await? && all_there)
     }
@@ -121,7 +121,7 @@ impl Engine {
         let each: Vec<_> = jobs
             .iter()
             .map(|job| async move {
-                if settle(job, now).state == State::Active && self.store.ask_to_cancel(&job.id, now).await? {
+                if job.as_of(now).state == State::Active && self.store.ask_to_cancel(&job.id, now).await? {
                     return Ok(());
                 }
                 // The update that needs no read is refused for steps of workflows.

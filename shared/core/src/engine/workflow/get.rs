@@ -3,7 +3,7 @@ use super::start::jobs_of;
 use crate::engine::{Engine, MAX_ANSWER_BYTES};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, settle};
+use ojs_model::job::Job;
 use ojs_model::json::escaped_bytes;
 use ojs_model::workflow::{Definition, Missing, Shown, StepState, StepView, Workflow, WorkflowState};
 
@@ -91,7 +91,7 @@ impl Engine {
         for job in self.store.get_jobs(&made).await? {
             let place = job.member_of.as_ref().and_then(|member| member.index.checked_sub(definition.steps.len()));
             if let Some(callback) = place.and_then(|place| callbacks.get_mut(place)) {
-                *callback = Some(settle(&job, now_ms).into_owned());
+                *callback = Some(job.as_of(now_ms).into_owned());
             }
         }
         Ok(callbacks)
@@ -120,7 +120,7 @@ fn show_jobs(steps: &mut [StepView], jobs: Vec<Job>, now_ms: i64) {
     let mut room = MAX_ANSWER_BYTES / 2;
     for job in jobs {
         let Some(step) = job.member_of.as_ref().and_then(|member| steps.get_mut(member.index)) else { continue };
-        let mut job = settle(&job, now_ms).into_owned();
+        let mut job = job.as_of(now_ms).into_owned();
         let size = job.result.as_ref().map_or(0, |result| escaped_bytes(result.get().as_bytes()));
         if size > room {
             job.result = None;

@@ -10,7 +10,7 @@ use super::start::{Inherited, jobs_of};
 use crate::engine::Engine;
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, MemberOf, Parents, settle};
+use ojs_model::job::{Job, MemberOf, Parents};
 use ojs_model::workflow::{Definition, Kind, Workflow, WorkflowState, job_id, parents_of};
 
 /// Workflows started or called off at a time.
@@ -58,7 +58,7 @@ impl Engine {
             // Made before, by somebody who may have died then.
             match self.store.get_workflow(&id).await? {
                 Some(there) if there.state == WorkflowState::Running && there.creating => {
-                    self.look_after_workflow(&id).await.map(|_| ())
+                    self.resume_workflow(&id).await.map(|_| ())
                 }
                 Some(there) => self.follow_workflow(&there).await,
                 None => Err(Error::new(ErrorCode::BackendUnavailable, "A workflow is gone while it starts; try again.")),
@@ -99,7 +99,7 @@ impl Engine {
                 let callbacks = definition.callbacks_after(ended.state == WorkflowState::Failed);
                 let now = self.now_ms();
                 let jobs = self.store.get_jobs(&jobs_of(&ended, &callbacks)).await?;
-                let live: Vec<&Job> = jobs.iter().filter(|job| !settle(job, now).state.is_terminal()).collect();
+                let live: Vec<&Job> = jobs.iter().filter(|job| !job.as_of(now).state.is_terminal()).collect();
                 self.stop_jobs(&live, now).await?;
                 // They may be about to be made.
                 Ok(ended.called_back || jobs.len() == callbacks.len())

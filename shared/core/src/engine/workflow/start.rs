@@ -127,18 +127,18 @@ impl Engine {
             self.stop_nested(workflow, &jobs_of(workflow, &insides)).await?;
             there.retain(|job| !is_step(&job));
         }
-        self.send_waiting(&there.iter().collect::<Vec<_>>()).await?;
+        self.send_all_due(&there.iter().collect::<Vec<_>>()).await?;
         for (job, made) in &over {
             self.advance_workflow(job).await?;
             if *made {
-                self.ended(job, None).await;
+                self.after_terminal(job, None).await;
             }
         }
         Ok(())
     }
 
     /// Sends the messages of jobs that nobody has run. One too many does no harm (I5).
-    pub(in crate::engine) async fn send_waiting(&self, jobs: &[&Job]) -> Result<()> {
+    pub(in crate::engine) async fn send_all_due(&self, jobs: &[&Job]) -> Result<()> {
         let now = self.now_ms();
         let messages: Vec<_> =
             jobs.iter().filter_map(|job| Some((JobRef::to(job), self.delay_of(job, now)?))).collect();

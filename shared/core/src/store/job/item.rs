@@ -325,7 +325,7 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use ojs_model::ids::Ids;
-    use ojs_model::job::{Event, Failure, Holder, parse_enqueue, settle, step};
+    use ojs_model::job::{Event, Failure, Holder, parse_enqueue, step};
     use ojs_model::json::Fields;
 
     const NOW: i64 = 1_700_000_000_000;
@@ -383,7 +383,7 @@ mod tests {
         };
         let active = step(&job, Event::Claim(lease), later).unwrap().job;
         same(&active);
-        same(&settle(&active, later + 5_000));
+        same(&active.as_of(later + 5_000));
         let failure =
             Failure::parse(&raw(r#"{"code":"x","message":"m","details":{"a":1},"backtrace":["f"]}"#).unwrap());
         let nack = Event::Nack { holder: Holder::default(), failure: failure.unwrap() };

@@ -133,7 +133,7 @@ impl Scenario<'_> {
         let queues = vec![self.queue.clone(), format!("{}.else", self.queue)];
         let fetch = Fetch { queues, count: 10, worker_id: Some("drain".into()), visibility_ms: Some(30_000) };
         for round in 0..400 {
-            engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
             let jobs = engine.fetch(fetch.clone()).await.unwrap();
             self.claims(&jobs);

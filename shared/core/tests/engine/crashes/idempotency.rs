@@ -41,7 +41,7 @@ async fn insisting(
     s.calm();
     let soon = request(&s.stack.engine).await.inspect_err(refused_well).ok();
     s.stack.clock.advance_ms(RUN_MS);
-    s.stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    s.stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     let (last, _) = request(&s.stack.engine).await.unwrap();
     let (again, replayed) = request(&s.stack.engine).await.unwrap();
     assert!(replayed && again == last, "{:?}", s.plan());
@@ -118,7 +118,7 @@ async fn a_keyed_workflow() {
             Ok((serde_json::to_value(&shown).unwrap(), replayed))
         };
         insisting(&s, made).await;
-        s.stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        s.stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         let jobs = s.stack.engine.store().newest_jobs(&s.queue, 100).await.unwrap();
         assert_eq!(jobs.len(), 1, "{:?}: not one workflow", s.plan());
         s.finish(&jobs[0], State::Completed).await;

@@ -377,7 +377,7 @@ async fn promoting(count: usize) {
             ids.push(enqueued(&s, json!({"scheduled_at": "+PT1H"})).await.id);
         }
         s.stack.clock.advance_ms(3_500_000);
-        let promoted: Result<_> = s.engine.promote(TickBudget::UNLIMITED).await;
+        let promoted: Result<_> = s.engine.send_due(TickBudget::UNLIMITED).await;
         s.calm();
         if let Err(error) = promoted {
             failed_well(&error);
@@ -413,7 +413,7 @@ async fn draining_a_native_dead_letter_queue() {
         s.stack.engine.ack(Ack { id: done.id.clone(), holder: token(&done), result: None }).await.unwrap();
         s.bury(&[&live, &done]).await;
         s.have_the_turn().await;
-        let drained = s.engine.drain_dead_letters(TickBudget::UNLIMITED).await;
+        let drained = s.engine.redrive(TickBudget::UNLIMITED).await;
         s.calm();
         if let Err(error) = drained {
             failed_well(&error);
@@ -421,7 +421,7 @@ async fn draining_a_native_dead_letter_queue() {
         // What a tick that failed has received is hidden for a minute.
         s.stack.clock.advance_ms(61_000);
         s.have_the_turn().await;
-        s.stack.engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap();
+        s.stack.engine.redrive(TickBudget::UNLIMITED).await.unwrap();
         s.finish(&live.id, State::Completed).await;
     })
     .await;

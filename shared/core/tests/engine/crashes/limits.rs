@@ -162,7 +162,7 @@ async fn looking_at_parked_jobs() {
         let second = jobs.iter().find(|job| Some(&job.id) != started.as_ref()).unwrap();
         assert!(is_parked(&s, second).await);
         s.stack.clock.advance_ms(330_000);
-        let looked = s.engine.promote(TickBudget::UNLIMITED).await;
+        let looked = s.engine.send_due(TickBudget::UNLIMITED).await;
         s.calm();
         if let Err(error) = looked {
             failed_well(&error);

@@ -79,7 +79,7 @@ async fn options_hold_inside_a_batch() {
     stack.engine.activate(&made[4].id).await.unwrap();
     assert_eq!(fetched(10).await, [made[4].id.clone()]);
     stack.go_to(made[3].due_at.unwrap() - 60_000);
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     stack.go_to(made[3].due_at.unwrap());
     assert!(fetched(10).await.contains(&made[3].id));
     stack.stop().await;
@@ -204,7 +204,7 @@ async fn dies(fault: Fault) {
         let fetched = stack.fetch("early", 100).await;
         assert!(fetched.len() <= seen.len() + 1, "{fault:?} at call {at}: {} fetched", fetched.len());
         stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         let mut done = BTreeSet::new();
         for _ in 0..8 {
             for job in stack.fetch("late", 100).await {
@@ -219,7 +219,7 @@ async fn dies(fault: Fault) {
         assert_eq!(new.len(), if replaced { 32 } else { 0 }, "{fault:?} at call {at}");
         // The request may only have hung: what it writes late is dropped with the mark.
         stack.clock.advance_ms(u64::try_from(ABORTED_MS).unwrap());
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         for shard in 0..stack.engine.store().due_shards() {
             let page = stack.engine.store().due_before(shard, i64::MAX / 2, None, 10).await.unwrap();
             assert!(page.jobs.is_empty(), "{fault:?} at call {at}: {page:?}");
@@ -253,7 +253,7 @@ async fn a_unique_job_of_a_batch_under_way_makes_others_wait() {
             break;
         }
         stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         at += 1;
     }
     for request in [&unique, &by_client] {
@@ -265,7 +265,7 @@ async fn a_unique_job_of_a_batch_under_way_makes_others_wait() {
         }
     }
     stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     assert!(!stack.engine.enqueue(fields(&unique)).await.unwrap().deduplicated);
     stack.stop().await;
 }
@@ -292,7 +292,7 @@ async fn a_write_of_a_batch_that_arrives_late_resets_no_job() {
             };
             // Half of the jobs are done, and the others run, when it arrives.
             stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             let mut states = Vec::new();
             while let jobs = stack.fetch("w", 100).await
                 && !jobs.is_empty()
@@ -320,7 +320,7 @@ async fn a_write_of_a_batch_that_arrives_late_resets_no_job() {
             check("when it arrives").await;
             stack.clock.advance_ms(20_000);
             assert_eq!(stack.fetch("again", 100).await.len(), 0, "call {at}");
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             check("after a tick").await;
             for (id, state) in &states {
                 if *state == State::Active {
@@ -328,9 +328,9 @@ async fn a_write_of_a_batch_that_arrives_late_resets_no_job() {
                 }
             }
             stack.clock.advance_ms(u64::try_from(OPEN_MS).unwrap());
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             stack.clock.advance_ms(u64::try_from(ABORTED_MS).unwrap());
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             assert_eq!(stack.fetch("late", 100).await.len(), 0, "call {at}");
             let left: BTreeSet<_> = ids(&stack).await.difference(&before).cloned().collect();
             assert_eq!(left, found, "call {at}: what was written late is dropped");

@@ -153,7 +153,7 @@ async fn a_replacement_may_keep_the_schedule() {
         let due = new.due_at.unwrap();
         if due - stack.engine.now_ms() > 900_000 {
             stack.go_to(due - 60_000);
-            stack.engine.promote(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
         }
         stack.go_to(due - 1_001);
         assert_eq!(stack.fetch("w", 1).await.len(), 0);

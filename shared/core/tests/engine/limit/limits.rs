@@ -180,7 +180,7 @@ async fn a_job_may_be_dropped_or_rescheduled_instead() {
                 assert_eq!(due, stack.engine.now_ms() + 3_600_000);
                 assert!(other.in_due_index);
                 stack.go_to(due - 60_000);
-                stack.engine.promote(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
+                stack.engine.send_due(ojs_core::engine::TickBudget::UNLIMITED).await.unwrap();
                 stack.go_to(due);
                 let fetched = all(&stack).await;
                 assert!(fetched.iter().any(|job| job.id == other.id), "{fetched:?}");

@@ -96,7 +96,7 @@ async fn a_rate_is_used_up_by_jobs_that_are_parked() {
     let mut starts = Vec::new();
     for second in 0..130 {
         if second % 60 == 0 {
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         }
         for job in stack.fetch("w", 10).await {
             stack.ack(&job.id).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_rate_is_used_up_by_jobs_that_are_parked() {
     // The note of parked jobs goes with them.
     for _ in 0..4 {
         stack.clock.advance_ms(60_000);
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     }
     assert_eq!(stack.engine.get_limit(&key("api")).await.unwrap().parking, None);
     stack.stop().await;
@@ -142,7 +142,7 @@ async fn the_end_of_an_override_frees_parked_jobs() {
     let mut started = Vec::new();
     for second in 0..240 {
         if second % 60 == 0 {
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         }
         started.extend(stack.fetch("w", 10).await.into_iter().map(|_| second));
         stack.clock.advance_ms(1_000);
@@ -185,7 +185,7 @@ async fn a_parked_job_that_is_cancelled_makes_way_and_one_of_a_paused_queue_does
     let mut started = Vec::new();
     for _ in 0..3 {
         stack.clock.advance_ms(60_000);
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         started.extend(stack.engine.fetch(both.clone()).await.unwrap());
     }
     assert!(started.iter().any(|job| job.id == paused.id), "{started:?}");
@@ -199,7 +199,7 @@ async fn the_audit_sends_no_messages_of_parked_jobs() {
     until_parked(&stack, None, "db", 5).await;
     for _ in 0..40 {
         stack.clock.advance_ms(60_000);
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         let audited = stack.engine.audit(TickBudget::UNLIMITED).await.unwrap();
         assert_eq!((audited.resent, audited.failed), (0, 0));
     }
@@ -220,7 +220,7 @@ async fn messages_too_many_of_a_parked_job_are_dropped_and_it_stays_parked() {
     let parked = stack.get(&ids[1]).await;
     let message = ojs_model::message::JobRef::to(&parked);
     for _ in 0..3 {
-        stack.engine.transport().send(&ojs_core::transport::Line::jobs("default"), &message, 0).await.unwrap();
+        stack.engine.transport().send(&ojs_core::transport::SqsQueue::jobs("default"), &message, 0).await.unwrap();
     }
     // Looked at together, all but one are looked at again.
     for _ in 0..4 {
@@ -243,7 +243,7 @@ async fn a_released_job_that_no_worker_asks_for_gets_few_messages() {
     stack.ack(&running.id).await.unwrap();
     for _ in 0..240 {
         stack.clock.advance_ms(60_000);
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     }
     assert!((5..=9).contains(&stack.aws.sqs.message_count()), "{}", stack.aws.sqs.message_count());
     let started = stack.fetch("w", 10).await;

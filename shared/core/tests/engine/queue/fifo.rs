@@ -103,7 +103,7 @@ async fn a_long_retry_does_not_go_to_the_end() {
     fails(&stack, &first, false).await;
     // Longer than SQS hides a message: it comes back in between, and is put back.
     for _ in 0..20 {
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         assert_eq!(ids(&stack, 10).await, []);
         stack.clock.advance_ms(3_600_000);
     }
@@ -155,11 +155,11 @@ async fn jobs_that_wait_for_their_time_do_not_hold_others_up() {
     let later = enqueue(&stack, "a", json!({"scheduled_at": "+PT5S"})).await;
     let now = enqueue(&stack, "a", json!({})).await;
     assert!(stack.get(&later).await.in_due_index);
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     only(&stack, 10, &now).await;
     stack.ack(&now).await.unwrap();
     stack.clock.advance_ms(5_000);
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     only(&stack, 10, &later).await;
     // A cron job's time ahead is not announced.
     stack.register("soon", "*/5 * * * * *", json!({})).await;

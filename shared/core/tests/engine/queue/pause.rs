@@ -59,7 +59,7 @@ async fn jobs_go_in_and_active_ones_go_on_while_a_queue_is_paused() {
     stack.ack(&active.id).await.unwrap();
     stack.engine.cancel(&cancelled.id).await.unwrap();
     stack.clock.advance_ms(3_600_000);
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     stack.engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();
     assert!(stack.fetch("w", 10).await.is_empty());
     assert_eq!(stack.get(&waiting.id).await.state, State::Available);

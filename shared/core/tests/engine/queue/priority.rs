@@ -139,7 +139,7 @@ async fn ticks_and_cron_jobs_send_to_the_tier() {
     stack.enqueue(json!({"priority": 3, "scheduled_at": "+PT1H"})).await;
     stack.register("urgent", "0 * * * *", json!({"options": {"priority": 3}})).await;
     stack.clock.advance_ms(3_600_000 - 30_000);
-    let sent = stack.engine.promote(TickBudget::UNLIMITED).await.unwrap().sent;
+    let sent = stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent;
     assert_eq!((sent, depth(&stack, 3), depth(&stack, 0)), (1, Some(1), None));
     stack.clock.advance_ms(3_600_000);
     stack.engine.cron_tick(TickBudget::UNLIMITED).await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ojs_core::engine::{Fetch, TickBudget};
-use ojs_core::transport::Line;
+use ojs_core::transport::SqsQueue;
 use ojs_core::{Engine, Settings};
 use ojs_emulators::SqsFaults;
 use ojs_fault_injection::Service;
@@ -40,7 +40,7 @@ async fn jobs_are_sent_ten_a_call() {
     stack.clock.advance_ms(HOUR.unsigned_abs() - 60_000);
     let (engine, wire) = stack.instance(1).await;
     wire.meter();
-    assert_eq!(engine.promote(TickBudget::UNLIMITED).await.unwrap().sent, 200);
+    assert_eq!(engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent, 200);
     let calls = wire.take_calls();
     // The first use of the queue by anybody makes it, once, however many batches want it.
     let of = |action: &str| calls.iter().filter(|call| call.action == action).count();
@@ -64,7 +64,7 @@ async fn entries_that_fail_in_a_batch_are_sent_again_or_left_for_the_next_tick()
         ids.insert(later(&stack, HOUR).await);
     }
     stack.clock.advance_ms(HOUR.unsigned_abs());
-    let first = stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    let first = stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     assert!(first.sent > 50 && first.failed > 0 && first.sent + first.failed == 100, "{first:?}");
     let mut left = 0;
     for id in &ids {
@@ -72,7 +72,7 @@ async fn entries_that_fail_in_a_batch_are_sent_again_or_left_for_the_next_tick()
     }
     assert_eq!((left, stack.aws.sqs.message_count()), (first.failed, first.sent), "in the index as long as not sent");
     stack.aws.sqs.faults().set(SqsFaults::default());
-    assert_eq!(stack.engine.promote(TickBudget::UNLIMITED).await.unwrap().sent, first.failed);
+    assert_eq!(stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent, first.failed);
     assert_eq!(stack.aws.sqs.message_count(), 100);
     let mut fetched = HashSet::new();
     while fetched.len() < 100 {
@@ -97,7 +97,7 @@ async fn after_an_outage_of_days_the_oldest_go_first_and_no_more_than_the_budget
     stack.clock.advance_ms((3 * DAY + MINUTE).unsigned_abs());
     let mut promoted = 0;
     while promoted < 72 {
-        let done = stack.engine.promote(TickBudget::jobs(20)).await.unwrap();
+        let done = stack.engine.send_due(TickBudget::jobs(20)).await.unwrap();
         promoted += done.sent;
         assert_eq!(stack.aws.sqs.message_count(), promoted);
         assert!(done.sent > 0, "a tick makes progress");
@@ -127,9 +127,9 @@ async fn a_tick_that_runs_out_of_time_half_way_is_continued_by_the_next() {
     stack.clock.advance_ms(HOUR.unsigned_abs());
     // No time at all: one page per shard is done nevertheless.
     let none = TickBudget { until_ms: stack.engine.now_ms(), jobs: usize::MAX };
-    let first = stack.engine.promote(none).await.unwrap();
+    let first = stack.engine.send_due(none).await.unwrap();
     assert!((1..900).contains(&first.sent) && first.more, "{first:?}");
-    let second = stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    let second = stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     assert_eq!((first.sent + second.sent, second.more), (900, false));
     assert_eq!(stack.aws.sqs.message_count(), 900);
     stack.stop().await;
@@ -147,7 +147,7 @@ async fn the_backlog_of_a_dead_queue_does_not_use_up_the_budget() {
     let sqs = stack.sqs().await;
     let url = sqs.create_queue().queue_name("ojs-dead").send().await.unwrap().queue_url.unwrap();
     sqs.delete_queue().queue_url(url).send().await.unwrap();
-    let done = stack.engine.promote(TickBudget::jobs(250)).await.unwrap();
+    let done = stack.engine.send_due(TickBudget::jobs(250)).await.unwrap();
     assert_eq!((done.sent, done.failed), (1, 300));
     assert!(!waiting(&stack.engine, &alive).await);
     stack.stop().await;
@@ -172,7 +172,7 @@ async fn schedulers_and_workers_race_and_every_job_runs_once() {
             let mut mine = Vec::new();
             for _ in 0..40 {
                 if i < 3 {
-                    engine.promote(TickBudget::UNLIMITED).await.unwrap();
+                    engine.send_due(TickBudget::UNLIMITED).await.unwrap();
                     continue;
                 }
                 for job in engine.fetch(stack.fetch_request(&format!("w{i}"), 10)).await.unwrap() {
@@ -205,7 +205,7 @@ async fn a_scheduled_job_can_be_cancelled_at_any_moment() {
         let id = later(&stack, 3 * DAY).await;
         stack.clock.advance_ms(wait_ms.unsigned_abs());
         if tick {
-            assert_eq!(stack.engine.promote(TickBudget::UNLIMITED).await.unwrap().sent, 1);
+            assert_eq!(stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent, 1);
         }
         let (engine, wire) = stack.instance(1).await;
         wire.meter();
@@ -213,7 +213,7 @@ async fn a_scheduled_job_can_be_cancelled_at_any_moment() {
         let calls: Vec<_> = wire.take_calls().into_iter().map(|call| call.action).collect();
         assert!(calls.iter().all(|action| action == "UpdateItem") && calls.len() <= 3, "{calls:?}");
         stack.clock.advance_ms((3 * DAY).unsigned_abs());
-        assert_eq!(stack.engine.promote(TickBudget::UNLIMITED).await.unwrap().sent, 0);
+        assert_eq!(stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent, 0);
         assert!(stack.fetch("w", 10).await.is_empty());
         assert_eq!((stack.aws.sqs.message_count(), stack.get(&id).await.state), (0, State::Cancelled));
         stack.stop().await;
@@ -233,7 +233,7 @@ async fn a_cancelled_job_whose_tick_is_under_way_is_not_run() {
     let entry = found.remove(0);
     stack.engine.cancel(&id).await.unwrap();
     let stale = JobRef { due_at: None, ..entry.job.clone() };
-    assert!(stack.engine.transport().send_batch(&Line::jobs("default"), &[(stale, 30)]).await.remove(0).is_ok());
+    assert!(stack.engine.transport().send_batch(&SqsQueue::jobs("default"), &[(stale, 30)]).await.remove(0).is_ok());
     stack.engine.store().leave_due_index(&entry).await.unwrap();
     stack.clock.advance_ms(31_000);
     assert!(stack.fetch("w", 1).await.is_empty());
@@ -255,7 +255,7 @@ async fn instances_that_disagree_about_the_time_run_a_job_once() {
     for round in 0..400 {
         for engine in &engines {
             if round % 120 == 0 {
-                engine.promote(TickBudget::UNLIMITED).await.unwrap();
+                engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             }
             let fetch = Fetch { queues: vec!["default".into()], count: 5, worker_id: None, visibility_ms: None };
             for job in engine.fetch(fetch).await.unwrap() {
@@ -287,7 +287,7 @@ async fn jobs_start_within_a_second_of_their_time_and_never_before() {
     let mut late = Vec::new();
     while stack.engine.now_ms() < end {
         while next_tick <= stack.engine.now_ms() {
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             next_tick += MINUTE;
         }
         for job in stack.fetch("w", 10).await {

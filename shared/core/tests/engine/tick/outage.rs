@@ -27,7 +27,7 @@ async fn every_operation_names_the_outage() {
             engine.activate(&id).await.unwrap_err(),
             engine.list_queues(None, 1).await.unwrap_err(),
             engine.list_dead_letters(Default::default()).await.unwrap_err(),
-            engine.promote(TickBudget::UNLIMITED).await.unwrap_err(),
+            engine.send_due(TickBudget::UNLIMITED).await.unwrap_err(),
         ];
         for error in errors {
             assert_eq!((error.code, error.retry_after_s), (code, Some(1)), "{error}");

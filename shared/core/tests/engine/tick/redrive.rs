@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ojs_core::Settings;
-use ojs_core::engine::{Ack, Drained, TickBudget};
+use ojs_core::engine::{Ack, Redriven, TickBudget};
 use ojs_core::transport::names;
 use ojs_emulators::SqsFaults;
 use ojs_fault_injection::{Fault, Plan, Then};
@@ -33,8 +33,8 @@ async fn bury_job(stack: &TestStack, job: &Job) {
     bury(stack, &job.queue, &JobRef::to(job).to_body()).await;
 }
 
-async fn drain(stack: &TestStack) -> Drained {
-    stack.engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap()
+async fn drain(stack: &TestStack) -> Redriven {
+    stack.engine.redrive(TickBudget::UNLIMITED).await.unwrap()
 }
 
 #[tokio::test]
@@ -58,8 +58,8 @@ async fn live_jobs_get_a_new_message_and_the_rest_is_dropped() {
     bury(&stack, "default", &JobRef { queue: "other".into(), ..JobRef::to(&available) }.to_body()).await;
 
     // Named twice, it is sent twice: the claim sorts that out.
-    assert_eq!(drain(&stack).await, Drained { resent: 3, dropped: 6 });
-    assert_eq!(drain(&stack).await, Drained::default());
+    assert_eq!(drain(&stack).await, Redriven { resent: 3, dropped: 6 });
+    assert_eq!(drain(&stack).await, Redriven::default());
     // What the clock had ended is written down.
     let stored = stack.engine.store().get_job(&expired.id).await.unwrap().unwrap();
     assert_eq!(stored.state, State::Discarded);
@@ -109,7 +109,7 @@ async fn what_cannot_be_sent_stays_in_the_dead_letter_queue() {
     }
     let mut rounds = 0;
     while rounds < 200 && stack.aws.sqs.queue_depth("ojs-default-dlq").unwrap().total() > 0 {
-        let drained = stack.engine.drain_dead_letters(TickBudget::UNLIMITED).await;
+        let drained = stack.engine.redrive(TickBudget::UNLIMITED).await;
         if let Err(error) = drained {
             assert!(error.retry_after_s.is_some(), "{error}");
         }
@@ -144,7 +144,7 @@ async fn a_tick_that_is_out_of_time_stops_between_messages() {
         bury_job(&stack, job).await;
     }
     let none = TickBudget { until_ms: stack.engine.now_ms(), jobs: 0 };
-    assert_eq!(stack.engine.drain_dead_letters(none).await.unwrap().resent, 10);
+    assert_eq!(stack.engine.redrive(none).await.unwrap().resent, 10);
     assert_eq!(drain(&stack).await.resent, 15);
     stack.stop().await;
 }
@@ -161,7 +161,7 @@ async fn an_end_that_a_crash_left_unfinished_is_finished_before_its_message_is_d
     engine.ack(ack).await.unwrap_err();
     lose_messages(&stack, "default").await;
     bury_job(&stack, &job).await;
-    assert_eq!(drain(&stack).await, Drained { resent: 0, dropped: 1 });
+    assert_eq!(drain(&stack).await, Redriven { resent: 0, dropped: 1 });
     let next = stack.enqueue(limited).await;
     assert_eq!(stack.fetch("w", 1).await.iter().map(|job| &job.id).collect::<Vec<_>>(), [&next.id]);
     stack.stop().await;
@@ -186,13 +186,13 @@ async fn a_job_that_changes_under_the_drain_keeps_its_message_and_its_lock() {
             assert_eq!(fetched.unwrap().len(), 1);
         }
     });
-    assert_eq!(engine.drain_dead_letters(TickBudget::UNLIMITED).await.unwrap(), Drained::default());
+    assert_eq!(engine.redrive(TickBudget::UNLIMITED).await.unwrap(), Redriven::default());
     assert!(raced.load(Ordering::Relaxed));
     assert_eq!(stack.get(&job.id).await.state, State::Active);
     let again = json!({"type": "test", "args": [1], "options": unique});
     assert_eq!(stack.engine.enqueue(fields(&again)).await.unwrap_err().code, ErrorCode::Duplicate);
     stack.ack(&job.id).await.unwrap();
     stack.clock.advance_ms(61_000);
-    assert_eq!(drain(&stack).await, Drained { resent: 0, dropped: 1 });
+    assert_eq!(drain(&stack).await, Redriven { resent: 0, dropped: 1 });
     stack.stop().await;
 }

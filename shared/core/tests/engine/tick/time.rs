@@ -28,12 +28,12 @@ async fn a_job_waits_for_its_time_at_any_horizon() {
         assert_eq!(stack.aws.sqs.message_count(), usize::from(!beyond_sqs), "{text}");
         // Ticks once a minute, as EventBridge does; the last of them comes within a minute before the time.
         while due - stack.engine.now_ms() > 60 * SECOND {
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             let left = due - stack.engine.now_ms();
             let step = if left > HOUR { left - HOUR } else { 60 * SECOND };
             stack.clock.advance_ms(step.min(left - 1).unsigned_abs());
         }
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         assert_eq!(stack.aws.sqs.message_count(), 1, "{text}");
         let early = due - stack.engine.now_ms() - 1_001;
         if early > 0 {
@@ -128,7 +128,7 @@ async fn a_pending_job_that_expires_is_written_down_too() {
     let stack = TestStack::start().await;
     let id = stack.enqueue(json!({"pending": true, "expires_at": "+PT1H"})).await.id;
     stack.clock.advance_ms(3_599_000);
-    stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     assert!(stack.fetch("w", 1).await.is_empty());
     assert_eq!(stack.get(&id).await.state, State::Pending);
     stack.clock.advance_ms(2_000);
@@ -156,7 +156,7 @@ async fn an_activated_job_with_an_expiry_runs_once() {
     assert_eq!(stack.fetch("w", 1).await[0].id, id);
     stack.ack(&id).await.unwrap();
     stack.clock.advance_ms(3_700_000);
-    assert_eq!(stack.engine.promote(TickBudget::UNLIMITED).await.unwrap().sent, 0);
+    assert_eq!(stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent, 0);
     stack.stop().await;
 }
 

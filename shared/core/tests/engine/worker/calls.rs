@@ -222,7 +222,7 @@ async fn a_backlog_of_schedules_does_not_keep_a_tick_from_a_batch_whose_request_
     };
     assert_eq!(unfinished().await, 1);
     stack.clock.advance_ms(u64::try_from(ojs_model::batch::OPEN_MS).unwrap());
-    let done = stack.engine.promote(TickBudget::jobs(1)).await.unwrap();
+    let done = stack.engine.send_due(TickBudget::jobs(1)).await.unwrap();
     assert!(done.sent <= 1 && done.more, "{done:?}");
     assert_eq!((stack.fetch("w", 10).await.len(), unfinished().await), (3, 0));
     stack.stop().await;

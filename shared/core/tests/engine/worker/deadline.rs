@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ojs_core::engine::Fetch;
-use ojs_core::transport::Line;
+use ojs_core::transport::SqsQueue;
 use ojs_core::{Deadline, Settings};
 use ojs_emulators::SqsFaults;
 use ojs_fault_injection::{Service, Wire};
@@ -57,7 +57,7 @@ async fn a_fetch_over_a_thousand_sqs_queues_asks_a_bounded_number_of_them() {
 async fn queues_that_are_there_are_asked_once_each() {
     let stack = TestStack::start().await;
     for queue in 0..40 {
-        stack.engine.transport().find_or_create(&Line::jobs(&format!("q{queue}"))).await.unwrap();
+        stack.engine.transport().find_or_create(&SqsQueue::jobs(&format!("q{queue}"))).await.unwrap();
     }
     let (engine, wire) = stack.instance(1).await;
     wire.meter();

@@ -154,7 +154,7 @@ async fn a_wait_longer_than_sqs_can_hide_goes_through_the_due_index() {
     assert_eq!((stored.state, stored.in_due_index), (State::Retryable, true));
     assert_eq!(stack.aws.sqs.message_count(), 0);
     stack.clock.advance_ms(86_400_000 - 60_000);
-    assert_eq!(stack.engine.promote(TickBudget::UNLIMITED).await.unwrap().sent, 1);
+    assert_eq!(stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap().sent, 1);
     stack.clock.advance_ms(60_000);
     assert_eq!(stack.fetch("w", 1).await[0].attempt, 2);
     stack.stop().await;
@@ -172,7 +172,7 @@ async fn a_job_that_cannot_be_promoted_delays_only_itself() {
     let url = clients.sqs.create_queue().queue_name("ojs-gone").send().await.unwrap().queue_url.unwrap();
     stack.clock.advance_ms(3_590_000);
     clients.sqs.delete_queue().queue_url(url).send().await.unwrap();
-    let done = stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+    let done = stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
     assert_eq!((done.sent, done.failed), (1, 450));
     stack.clock.advance_ms(11_000);
     assert_eq!(stack.fetch("w", 1).await[0].id, id);

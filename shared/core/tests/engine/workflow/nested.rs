@@ -367,7 +367,7 @@ proptest! {
             if workflow.get("callbacks").is_none() {
                 assert_eq!(seen["state"], if ends_well { "completed" } else { "failed" }, "{workflow}");
             }
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
             assert!(fetched(&stack).await.is_empty());
             stack.stop().await;
         });

@@ -258,7 +258,7 @@ async fn a_cancelled_workflow_starts_nothing_and_lets_run_what_runs() {
         for _ in 0..4 {
             stack.clock.advance_ms(70_000);
             assert_eq!(stack.fetch("w", 10).await.len(), 0, "{workflow}");
-            stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+            stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         }
         let seen = shown(&stack, &id).await;
         assert_eq!(seen["state"], "cancelled");
@@ -309,7 +309,7 @@ async fn what_is_deleted_afterwards_is_not_run_again() {
     }
     for _ in 0..3 {
         stack.clock.advance_ms(61_000);
-        stack.engine.promote(TickBudget::UNLIMITED).await.unwrap();
+        stack.engine.send_due(TickBudget::UNLIMITED).await.unwrap();
         assert_eq!(stack.fetch("w", 10).await.len(), 0);
     }
     assert_eq!(shown(&stack, &workflow.id).await["state"], "completed");

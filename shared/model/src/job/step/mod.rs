@@ -1,6 +1,6 @@
 //! The state machine: what an event makes of a job, or why it is refused (OJS core section 6).
 //!
-//! Every function here starts from the settled job ([`settle`]), so the clock's changes are part of the step.
+//! Every function here starts from the settled job ([`Job::as_of`]), so the clock's changes are part of the step.
 
 mod ack;
 mod activate;
@@ -15,7 +15,6 @@ mod unclaim;
 
 use super::envelope::{Job, Lease};
 use super::history::Failure;
-use super::settle::settle;
 use super::state::State;
 use crate::ids::JobId;
 use crate::json::Json;
@@ -133,7 +132,7 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal`]; the job stays as it is.
 pub fn step(job: &Job, event: Event, now_ms: i64) -> Result<Change, Refusal> {
-    let job = settle(job, now_ms).into_owned();
+    let job = job.as_of(now_ms).into_owned();
     let from = job.state;
     let job = match event {
         Event::Claim(lease) => claim::claim(job, lease, now_ms),

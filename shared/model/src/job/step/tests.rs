@@ -101,7 +101,7 @@ fn a_lapse_after_a_returned_attempt_is_the_first_failure() {
     let job = claimed(r#"{"retry":{"max_attempts":2}}"#);
     let job = step(&job, Event::Requeue { holder: Holder::default(), failure: None }, NOW).unwrap().job;
     let job = step(&job, Event::Claim(lease("u", &job, NOW)), NOW).unwrap().job;
-    assert_eq!(settle(&job, NOW + 30_000).state, State::Available);
+    assert_eq!(job.as_of(NOW + 30_000).state, State::Available);
 }
 
 #[test]
@@ -212,7 +212,7 @@ proptest! {
         let mut now = NOW;
         for (i, (kind, wait, who)) in events.into_iter().enumerate() {
             now += wait;
-            let before = settle(&job, now).into_owned();
+            let before = job.as_of(now).into_owned();
             let holder = match who {
                 0 => Holder::default(),
                 1 => before.lease.as_ref().map(|l| token(&l.token)).unwrap_or_default(),

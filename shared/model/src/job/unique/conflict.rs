@@ -82,7 +82,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ids::Ids;
-    use crate::job::{parse_enqueue, settle};
+    use crate::job::parse_enqueue;
     use crate::json::{Fields, raw};
 
     const NOW: i64 = 1_700_000_000_000;
@@ -152,6 +152,6 @@ mod tests {
         assert_eq!(conflict(&policy("{}"), &lock, None, NOW), Conflict::None);
         let other = Job { unique_key: None, ..holder.clone() };
         assert_eq!(conflict(&policy("{}"), &lock, Some(&other), NOW), Conflict::None);
-        assert_eq!(conflict(&policy("{}"), &lock, Some(&settle(&holder, NOW)), NOW), Conflict::Reject);
+        assert_eq!(conflict(&policy("{}"), &lock, Some(&holder.as_of(NOW)), NOW), Conflict::Reject);
     }
 }

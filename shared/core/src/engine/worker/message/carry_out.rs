@@ -1,30 +1,30 @@
 //! Carries out what [`disposition`] says of a message.
 
 use super::limited::Refused;
-use super::{Seen, Sight};
+use super::{Handled, MessageHandler};
 use crate::engine::MAX_RACES;
 use crate::engine::limit::acquire::Start;
 use crate::store::{ClaimRequest, Updated};
 use crate::transport::Received;
-use ojs_model::batch::Visibility;
+use ojs_model::batch::BatchCommit;
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::{Job, Lease, State, settle};
+use ojs_model::job::{Job, Lease, State};
 use ojs_model::message::{Disposition, MessageFacts, PUT_BACK_S, disposition};
 
 /// How long at most the message of a job that waits for another one rests, s.
 const MAX_BEHIND_S: i64 = 60;
 
-impl Sight<'_> {
+impl MessageHandler<'_> {
     /// Does what the message means for its job, which was read or has refused the fast claim: decides anew whenever the job
     /// has changed in between.
-    pub(super) async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: &Received) -> Result<Seen> {
+    pub(super) async fn refused(&self, mut stored: Job, request: &ClaimRequest, message: &Received) -> Result<Handled> {
         let mut facts = self.facts(message);
         for _ in 0..MAX_RACES {
             let now = self.engine.now_ms();
             // Only on a FIFO queue, where jobs wait in the due index for seconds, can a message come before the commit.
             if facts.is_fifo {
-                facts.batch = self.engine.visibility(&stored).await?;
+                facts.batch = self.engine.batch_commit(&stored).await?;
             }
             let written = match disposition(&facts, &stored, lease(&stored, request, now), now) {
                 Disposition::Claim(claimed) => {
@@ -36,16 +36,16 @@ impl Sight<'_> {
                 Disposition::End(ended) => self.engine.replace(&stored, &ended).await?,
                 Disposition::MoveToDueIndex(Some(waiting)) => self.engine.replace(&stored, &waiting).await?,
                 Disposition::AskPredecessor(on) => match self.rest_behind(&on, now).await? {
-                    Some(rest_s) => return Ok(Seen::back(rest_s)),
+                    Some(rest_s) => return Ok(Handled::back(rest_s)),
                     None => {
                         facts.predecessor_ended = true;
                         continue;
                     }
                 },
                 Disposition::FinishEnd { hide } => return self.finish_end(&stored, hide).await,
-                Disposition::MoveToDueIndex(None) | Disposition::Delete => return Ok(Seen::Stale),
-                Disposition::Keep { due_at_ms } => return Ok(Seen::Soon(due_at_ms)),
-                Disposition::Hide { seconds } => return Ok(Seen::Back(seconds)),
+                Disposition::MoveToDueIndex(None) | Disposition::Delete => return Ok(Handled::Stale),
+                Disposition::Keep { due_at_ms } => return Ok(Handled::Soon(due_at_ms)),
+                Disposition::Hide { seconds } => return Ok(Handled::Back(seconds)),
             };
             match written {
                 Updated::Done(job) => return Ok(self.written(*job, message).await),
@@ -54,31 +54,31 @@ impl Sight<'_> {
                 Updated::TooLarge => return Ok(Self::does_not_fit(&stored)),
             }
         }
-        Ok(Seen::back(PUT_BACK_S))
+        Ok(Handled::back(PUT_BACK_S))
     }
 
     fn facts<'m>(&self, message: &'m Received) -> MessageFacts<'m> {
         MessageFacts {
-            queue: &message.line.queue,
+            queue: &message.sqs_queue.queue,
             sent_at_ms: message.sent_at_ms,
             is_fifo: self.engine.transport.is_fifo(),
-            batch: Visibility::There,
+            batch: BatchCommit::Committed,
             predecessor_ended: false,
         }
     }
 
     /// What follows from the write that a disposition asked for.
-    async fn written(&self, job: Job, message: &Received) -> Seen {
+    async fn written(&self, job: Job, message: &Received) -> Handled {
         if job.state == State::Active {
             return self.won(job);
         }
         if job.state.is_terminal() {
             tracing::info!(job_id = %job.id, queue = job.queue, state = job.state.as_str(), expired = job.is_expired(), "job ended");
-            self.engine.ended(&job, Some(&message.receipt())).await;
-            return Seen::Gone;
+            self.engine.after_terminal(&job, Some(&message.receipt())).await;
+            return Handled::Gone;
         }
         // It is in the due index, and the scheduler sends its next message.
-        Seen::Stale
+        Handled::Stale
     }
 
     /// Claims a job under its limits: acquires them first, and rolls them back unless the claim is written.
@@ -98,7 +98,7 @@ impl Sight<'_> {
         claimed.holds = starts.iter().filter_map(Start::held).map(str::to_owned).collect();
         let written = self.claim_computed(stored, &claimed).await;
         if !matches!(written, Ok(Updated::Done(_))) {
-            self.engine.forget_starts(&starts).await;
+            self.engine.roll_back_slots(&starts).await;
         }
         written.map(Ok)
     }
@@ -118,26 +118,26 @@ impl Sight<'_> {
     }
 
     /// The job has ended: the process that ended it may have crashed before its workflow moved on or its lock was released.
-    async fn finish_end(&self, ended: &Job, hide: bool) -> Result<Seen> {
+    async fn finish_end(&self, ended: &Job, hide: bool) -> Result<Handled> {
         self.engine.advance_workflow(ended).await?;
         if hide {
-            return Ok(Seen::back(PUT_BACK_S));
+            return Ok(Handled::back(PUT_BACK_S));
         }
-        self.engine.release(ended).await?;
+        self.engine.release_lock(ended).await?;
         self.engine.release_slots(ended).await;
-        Ok(Seen::Stale)
+        Ok(Handled::Stale)
     }
 
     /// How long a job rests that waits for another one, s; `None` once that has ended. The end sends a message of its own,
     /// unless it is the clock that ends it: then it is written down here, before the next one starts.
     async fn rest_behind(&self, on: &JobId, now: i64) -> Result<Option<i64>> {
         let Some(previous) = self.engine.last_that_ran(on, now).await? else { return Ok(None) };
-        let current = settle(&previous, now);
+        let current = previous.as_of(now);
         if current.state.is_terminal() {
             if !previous.state.is_terminal()
                 && let Updated::Done(ended) = self.engine.replace(&previous, &current).await?
             {
-                self.engine.ended(&ended, None).await;
+                self.engine.after_terminal(&ended, None).await;
             }
             return Ok(None);
         }

@@ -1,12 +1,12 @@
 //! What a rate limit makes of a message: its job starts under it, waits with its message or parked, is rescheduled or dropped.
 
-use super::{Seen, Sight};
-use crate::engine::job::effects::Wake;
+use super::{Handled, MessageHandler};
+use crate::engine::job::effects::Redelivery;
 use crate::engine::limit::acquire::{HOLD_MS, Start};
 use crate::store::Updated;
 use crate::transport::Received;
 use ojs_model::error::Result;
-use ojs_model::job::{Job, Lease, State, settle};
+use ojs_model::job::{Job, Lease, State};
 use ojs_model::limit::{Limited, OnLimit, Place, Waiting};
 use ojs_model::message::PUT_BACK_S;
 
@@ -15,7 +15,7 @@ const RESCHEDULE_MS: i64 = 5_000;
 /// A message is put back for this long at most because of a limit, s: an operator may lift it.
 const MAX_LIMITED_S: i64 = 60;
 
-impl Sight<'_> {
+impl MessageHandler<'_> {
     /// Asks the limits of a job's queue and its own for a start; all must grant it.
     pub(super) async fn start(
         &self,
@@ -24,21 +24,21 @@ impl Sight<'_> {
         now: i64,
     ) -> Result<std::result::Result<Vec<Start>, Refused>> {
         let config = self.config(message);
-        let of_queue = (!config.limits.is_empty()).then(|| (queue_key(&message.line.queue), config.limits, None));
+        let of_queue = (!config.limits.is_empty()).then(|| (queue_key(&message.sqs_queue.queue), config.limits, None));
         let own = claimed.limit.as_ref().map(|own| (own.key.to_string(), own.limits, Some(own.on_limit)));
         // Believed for a while only: should this process die before the claim, its slots are free soon.
         let until = claimed.lease.as_ref().map_or(now, Lease::ends_at_ms).min(now + HOLD_MS);
         let holder = claimed.holder(claimed.attempt);
         let mut starts = Vec::new();
         for (key, limits, on_limit) in of_queue.into_iter().chain(own) {
-            match self.engine.start_under(&key, &limits, &holder, until, now).await {
+            match self.engine.acquire_slot(&key, &limits, &holder, until, now).await {
                 Ok(Ok(start)) => starts.push(start),
                 Ok(Err(limited)) => {
-                    self.engine.forget_starts(&starts).await;
+                    self.engine.roll_back_slots(&starts).await;
                     return Ok(Err(Refused { key, limited, on_limit }));
                 }
                 Err(error) => {
-                    self.engine.forget_starts(&starts).await;
+                    self.engine.roll_back_slots(&starts).await;
                     return Err(error);
                 }
             }
@@ -47,36 +47,36 @@ impl Sight<'_> {
     }
 
     /// A limit keeps the job from starting: what its policy wants then (rate limiting section 6.2).
-    pub(super) async fn limited(&self, stored: &Job, refused: Refused, message: &Received) -> Result<Seen> {
+    pub(super) async fn limited(&self, stored: &Job, refused: Refused, message: &Received) -> Result<Handled> {
         let (engine, now) = (self.engine, self.engine.now_ms());
         let Refused { key, limited, on_limit } = refused;
-        let mut changed = settle(stored, now).into_owned();
+        let mut changed = stored.as_of(now).into_owned();
         match on_limit {
             // Of the queue: none of its jobs can start.
-            None => return Ok(Seen::Shut),
+            None => return Ok(Handled::Shut),
             Some(OnLimit::Wait) => return self.park_or_wait(stored, &key, &limited, message).await,
             Some(OnLimit::Reschedule) => {
                 changed.reschedule(start_at(&limited).unwrap_or(now + RESCHEDULE_MS));
-                changed.in_due_index = engine.wake(changed.due_at, now) == Wake::DueIndex;
+                changed.in_due_index = engine.redelivery(changed.due_at, now) == Redelivery::DueIndex;
             }
             Some(OnLimit::Drop) => changed.drop_for_limit(&key, now),
         }
         let Updated::Done(job) = engine.replace(stored, &changed).await? else {
-            return Ok(Seen::back(PUT_BACK_S));
+            return Ok(Handled::back(PUT_BACK_S));
         };
         tracing::info!(job_id = %job.id, key, state = job.state.as_str(), "job kept from starting by its rate limit");
         let receipt = message.receipt();
         match job.state {
-            State::Scheduled => engine.waits(&job, Some(&receipt), now).await?,
-            _ => engine.ended(&job, Some(&receipt)).await,
+            State::Scheduled => engine.after_retry(&job, Some(&receipt), now).await?,
+            _ => engine.after_terminal(&job, Some(&receipt)).await,
         }
-        Ok(Seen::Limited)
+        Ok(Handled::Limited)
     }
 
     /// The refusal that is remembered of a key, where it decides: a job that may have to be parked is read first.
     pub(super) fn known_refusal(&self, key: &str, message: &Received) -> Option<Limited> {
         let now = self.engine.now_ms();
-        let limited = self.engine.limiters.refusal(key, now)?;
+        let limited = self.engine.limit_cache.refusal(key, now)?;
         let parks = self.waiting(key, &limited, Place::Queue, message, now).parks();
         (!parks).then_some(limited)
     }
@@ -86,14 +86,14 @@ impl Sight<'_> {
             on_limit: OnLimit::Wait,
             is_fifo: self.engine.transport.is_fifo(),
             receives: message.receives,
-            is_behind_parked: self.engine.limiters.has_parked(key),
+            is_behind_parked: self.engine.limit_cache.has_parked(key),
             place,
             wait_ms: start_at(limited).map(|at| at - now),
         }
     }
 
     /// The job waits for its limit: for a while with its message, then without.
-    async fn park_or_wait(&self, stored: &Job, key: &str, limited: &Limited, message: &Received) -> Result<Seen> {
+    async fn park_or_wait(&self, stored: &Job, key: &str, limited: &Limited, message: &Received) -> Result<Handled> {
         let (engine, now) = (self.engine, self.engine.now_ms());
         let Some(policy) = &stored.limit else { return Ok(self.wait_for_limit(limited)) };
         let place = match &stored.parked {
@@ -105,19 +105,19 @@ impl Sight<'_> {
             return Ok(self.wait_for_limit(limited));
         }
         if !engine.park(stored, key, now).await? {
-            return Ok(Seen::back(PUT_BACK_S));
+            return Ok(Handled::back(PUT_BACK_S));
         }
         tracing::debug!(job_id = %stored.id, key, "job parked: it waits for its rate limit");
-        Ok(Seen::Parked(Box::new((key.to_owned(), policy.limits))))
+        Ok(Handled::Parked(Box::new((key.to_owned(), policy.limits))))
     }
 
     /// The message comes back when the limit is expected to let its job start; a job that waits for a slot is looked at
     /// again in a second.
-    pub(super) fn wait_for_limit(&self, limited: &Limited) -> Seen {
+    pub(super) fn wait_for_limit(&self, limited: &Limited) -> Handled {
         let now = self.engine.now_ms();
         match start_at(limited).map_or(PUT_BACK_S, |at| (at - now) / 1_000) {
-            0 => Seen::Kept,
-            wait_s => Seen::LimitedFor(wait_s.clamp(PUT_BACK_S, MAX_LIMITED_S)),
+            0 => Handled::Kept,
+            wait_s => Handled::LimitedFor(wait_s.clamp(PUT_BACK_S, MAX_LIMITED_S)),
         }
     }
 }

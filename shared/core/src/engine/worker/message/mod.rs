@@ -14,7 +14,7 @@ use crate::engine::{Engine, Fetch};
 use crate::observe::{metrics, trace};
 use crate::store::{ClaimRequest, Updated};
 use crate::transport::Received;
-use occurrence::Woken;
+use occurrence::Occurrence;
 use ojs_model::error::{ErrorCode, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::Job;
@@ -32,8 +32,8 @@ const OLD_MS: i64 = 7 * 86_400_000;
 /// How long a put may take longer than the send that runs beside it.
 const OVERTAKEN: Duration = Duration::from_millis(30);
 
-/// What came of a look at a message. The fetch settles the messages of one receive together: see [`settle`](crate::engine::worker).
-pub(in crate::engine) enum Seen {
+/// What came of a look at a message. The fetch settles the messages of one receive together: see [`Job::as_of`](crate::engine::worker).
+pub(in crate::engine) enum Handled {
     /// Its job is the worker's; hidden for so many seconds from now, where the receive hides it for too long or too short.
     Won(Box<Job>, Option<i64>),
     /// Its job is due at this ms, within [`SOON_MS`].
@@ -57,7 +57,7 @@ pub(in crate::engine) enum Seen {
     Back(i64),
 }
 
-impl Seen {
+impl Handled {
     fn back(hidden_s: i64) -> Self {
         Self::Back(hidden_s.clamp(PUT_BACK_S, MAX_HIDDEN_S))
     }
@@ -74,7 +74,7 @@ impl Seen {
 
 /// A fetch, as its messages see it.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Sight<'a> {
+pub(in crate::engine) struct MessageHandler<'a> {
     pub(in crate::engine) engine: &'a Engine,
     pub(in crate::engine) fetch: &'a Fetch,
     /// How long the receive has hidden the messages, s.
@@ -83,55 +83,55 @@ pub(in crate::engine) struct Sight<'a> {
     pub(in crate::engine) configs: &'a HashMap<&'a str, QueueConfig>,
 }
 
-impl Sight<'_> {
+impl MessageHandler<'_> {
     /// Claims the job of one message, or says what to do with the message. `read` is what a read just now says of the job,
     /// as a refused claim would.
     ///
     /// # Errors
     /// The AWS error; the message is to be put back.
-    pub(in crate::engine) async fn see(&self, message: &Received, read: Option<Updated>) -> Result<Seen> {
+    pub(in crate::engine) async fn handle(&self, message: &Received, read: Option<Updated>) -> Result<Handled> {
         if message.receives > MAX_RECEIVES {
             return self.renew(message).await;
         }
         // Ten of them at once are large, and live on the stack of a debug build.
-        let seen = Box::pin(self.claim(message, read)).await?;
-        match seen {
-            Seen::Back(hidden_s) if self.is_old(message) => self.renew_hidden(message, hidden_s).await,
-            Seen::Won(mut job, hidden_s) => match Box::pin(self.engine.add_results(&mut job)).await {
-                Ok(()) => Ok(Seen::Won(job, hidden_s)),
+        let handled = Box::pin(self.claim(message, read)).await?;
+        match handled {
+            Handled::Back(hidden_s) if self.is_old(message) => self.renew_hidden(message, hidden_s).await,
+            Handled::Won(mut job, hidden_s) => match Box::pin(self.engine.add_results(&mut job)).await {
+                Ok(()) => Ok(Handled::Won(job, hidden_s)),
                 Err(error) => {
                     // The worker must not take it for a job without results.
                     self.engine.unclaim(std::slice::from_ref(&job)).await;
                     Err(error)
                 }
             },
-            seen => Ok(seen),
+            handled => Ok(handled),
         }
     }
 
     /// A new message takes the place of an old one that is to be hidden, before SQS drops the old one for its age.
-    async fn renew_hidden(&self, message: &Received, hidden_s: i64) -> Result<Seen> {
+    async fn renew_hidden(&self, message: &Received, hidden_s: i64) -> Result<Handled> {
         if let Some(job) = &message.job {
-            self.engine.transport.send(&message.line, job, hidden_s.min(MAX_DELAY_S)).await?;
+            self.engine.transport.send(&message.sqs_queue, job, hidden_s.min(MAX_DELAY_S)).await?;
         }
-        Ok(Seen::Stale)
+        Ok(Handled::Stale)
     }
 
     /// A new message for the same job takes the place of one that has been received too often.
-    async fn renew(&self, message: &Received) -> Result<Seen> {
+    async fn renew(&self, message: &Received) -> Result<Handled> {
         if let Some(job) = &message.job {
-            tracing::warn!(job_id = %job.id, queue = message.line.queue, receives = message.receives, "message renewed");
+            tracing::warn!(job_id = %job.id, queue = message.sqs_queue.queue, receives = message.receives, "message renewed");
             // To where it came from: a job that has moved has a message of its own there.
-            self.engine.transport.send(&message.line, job, 0).await?;
+            self.engine.transport.send(&message.sqs_queue, job, 0).await?;
         }
-        Ok(Seen::Stale)
+        Ok(Handled::Stale)
     }
 
-    async fn claim(&self, message: &Received, read: Option<Updated>) -> Result<Seen> {
+    async fn claim(&self, message: &Received, read: Option<Updated>) -> Result<Handled> {
         let engine = self.engine;
         let Some(JobRef { id, due_at, limit, wakes, .. }) = message.job.clone() else {
-            tracing::warn!(queue = message.line.queue, "a message that is not ours was dropped");
-            return Ok(Seen::Stale);
+            tracing::warn!(queue = message.sqs_queue.queue, "a message that is not ours was dropped");
+            return Ok(Handled::Stale);
         };
         // SQS delays for whole seconds, so the message of a job that waits comes a little early.
         if let Some(due) = due_at.filter(|due| *due > engine.now_ms()) {
@@ -155,28 +155,28 @@ impl Sight<'_> {
         // The fast claim knows no limits.
         let limited = limit.is_some() || !config.limits.is_empty();
         // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
-        let mut woken = None;
+        let mut occurrence = None;
         if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1) {
-            woken = Some(self.wake(message, time).await?);
+            occurrence = Some(self.make_occurrence(message, time).await?);
         }
-        if let Some(Woken::Seen(seen)) = woken {
-            return Ok(seen);
+        if let Some(Occurrence::Handled(handled)) = occurrence {
+            return Ok(handled);
         }
         let mut claimed = match read {
             Some(read) => read,
             None => self.try_claim(&id, message, &request, limited).await?,
         };
         if let Some(time) = &wakes {
-            if matches!(claimed, Updated::Missing) && woken.is_none() {
-                woken = Some(self.wake(message, time).await?);
-                if let Some(Woken::Seen(seen)) = woken {
-                    return Ok(seen);
+            if matches!(claimed, Updated::Missing) && occurrence.is_none() {
+                occurrence = Some(self.make_occurrence(message, time).await?);
+                if let Some(Occurrence::Handled(handled)) = occurrence {
+                    return Ok(handled);
                 }
                 claimed = self.try_claim(&id, message, &request, limited).await?;
             }
             if matches!(claimed, Updated::Missing) {
                 // The occurrence is over and made no job, or its job is forgotten, or the cron job is deleted.
-                return Ok(Seen::Stale);
+                return Ok(Handled::Stale);
             }
         } else if matches!(claimed, Updated::Missing) && self.is_new(message) {
             // Put and send run at once, and the send has won: one more look is cheaper than a second's delay.
@@ -204,7 +204,7 @@ impl Sight<'_> {
 
     /// The configuration of a message's queue.
     fn config(&self, message: &Received) -> QueueConfig {
-        self.configs.get(message.line.queue.as_str()).copied().unwrap_or_default()
+        self.configs.get(message.sqs_queue.queue.as_str()).copied().unwrap_or_default()
     }
 
     /// The fast claim; with a limit to be asked before, a read in its place. When its answer is lost for good, one read
@@ -221,7 +221,7 @@ impl Sight<'_> {
             let stored = engine.store.get_job(id).await?;
             return Ok(stored.map_or(Updated::Missing, |stored| Updated::Refused(Box::new(stored))));
         }
-        match engine.store.claim_job(id, &message.line.queue, request, engine.now_ms()).await {
+        match engine.store.claim_job(id, &message.sqs_queue.queue, request, engine.now_ms()).await {
             Err(error) => match engine.store.get_job(id).await {
                 Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.token == request.token) => {
                     Ok(Updated::Done(Box::new(job)))
@@ -233,13 +233,13 @@ impl Sight<'_> {
     }
 
     /// The item has no room for what must be written; the job stays as it is until an operator mends it.
-    fn does_not_fit(job: &Job) -> Seen {
+    fn does_not_fit(job: &Job) -> Handled {
         tracing::error!(job_id = %job.id, "the job's item is full; it cannot be claimed");
-        Seen::back(PENDING_HIDE_S)
+        Handled::back(PENDING_HIDE_S)
     }
 
     /// The lease is durable; the message must come back when it ends, unless it does so anyway.
-    fn won(&self, job: Job) -> Seen {
+    fn won(&self, job: Job) -> Handled {
         let now = self.engine.now_ms();
         let mut hidden_s = None;
         if let Some(lease) = &job.lease {
@@ -256,20 +256,20 @@ impl Sight<'_> {
         trace::meet(&job);
         let worker_id = job.lease.as_ref().and_then(|lease| lease.worker.as_deref());
         tracing::info!(job_id = %job.id, queue = job.queue, attempt = job.attempt, worker_id, "job claimed");
-        Seen::Won(Box::new(job), hidden_s)
+        Handled::Won(Box::new(job), hidden_s)
     }
 
     /// Kept in hand for a second at most, else put back. Never deleted: it may be the only message that the job has.
-    fn not_yet(&self, at_ms: i64) -> Seen {
-        Seen::of(Disposition::not_yet(at_ms, self.engine.now_ms()))
+    fn not_yet(&self, at_ms: i64) -> Handled {
+        Handled::of(Disposition::not_yet(at_ms, self.engine.now_ms()))
     }
 
     /// No such job: the put may still be on its way, or was never made.
-    fn orphan(&self, message: &Received) -> Seen {
+    fn orphan(&self, message: &Received) -> Handled {
         if !is_young(message.sent_at_ms, self.engine.now_ms()) {
-            tracing::info!(queue = message.line.queue, "the message of a job that does not exist was dropped");
+            tracing::info!(queue = message.sqs_queue.queue, "the message of a job that does not exist was dropped");
         }
-        Seen::of(Disposition::delete_unless_young(message.sent_at_ms, self.engine.now_ms()))
+        Handled::of(Disposition::delete_unless_young(message.sent_at_ms, self.engine.now_ms()))
     }
 
     /// Whether its put may still be under way.

@@ -12,19 +12,6 @@ use super::state::State;
 use super::step::fail;
 use crate::time::format_ms;
 
-/// The job as of `now_ms` (ms since the Unix epoch).
-///
-/// Depends on nothing but its arguments, so whoever looks finds the same.
-#[must_use]
-pub fn settle(job: &Job, now_ms: i64) -> Cow<'_, Job> {
-    let mut job = Cow::Borrowed(job);
-    // Each round moves the job one transition on; a lapsed attempt can lead to a retry that is due as well.
-    while let Some(change) = overdue(&job, now_ms) {
-        change.apply(job.to_mut());
-    }
-    job
-}
-
 enum Overdue {
     /// The scheduled or retry time came at this ms.
     Due(i64),
@@ -147,6 +134,19 @@ fn seconds(ms: i64) -> f64 {
 }
 
 impl Job {
+    /// The job as of `now_ms` (ms since the Unix epoch): what the clock has made of it.
+    ///
+    /// Depends on nothing but its arguments, so every reader finds the same.
+    #[must_use]
+    pub fn as_of(&self, now_ms: i64) -> Cow<'_, Self> {
+        let mut job = Cow::Borrowed(self);
+        // Each round moves the job one transition on; a lapsed attempt can lead to a retry that is due as well.
+        while let Some(change) = overdue(&job, now_ms) {
+            change.apply(job.to_mut());
+        }
+        job
+    }
+
     /// When the job next needs somebody to look at it, ms since the Unix epoch; `None` when nothing is to come.
     #[must_use]
     pub fn wakes_at_ms(&self) -> Option<i64> {
@@ -177,40 +177,40 @@ mod tests {
     #[test]
     fn a_due_job_is_available_from_its_due_time() {
         let stored = job(r#"{"scheduled_at":"+PT5S"}"#);
-        assert_eq!(settle(&stored, NOW + 4_999).state, State::Scheduled);
-        let seen = settle(&stored, NOW + 60_000);
+        assert_eq!(stored.as_of(NOW + 4_999).state, State::Scheduled);
+        let seen = stored.as_of(NOW + 60_000);
         assert_eq!((seen.state, seen.enqueued_at), (State::Available, Some(NOW + 5_000)));
     }
 
     #[test]
     fn an_expired_job_is_discarded_but_not_completed() {
         let stored = job(r#"{"expires_at":"+PT2S","scheduled_at":"+PT1S"}"#);
-        assert_eq!(settle(&stored, NOW + 1_999).state, State::Available);
-        let seen = settle(&stored, NOW + 2_000);
+        assert_eq!(stored.as_of(NOW + 1_999).state, State::Available);
+        let seen = stored.as_of(NOW + 2_000);
         assert_eq!((seen.state, seen.completed_at, seen.is_expired()), (State::Discarded, None, true));
         assert_eq!(seen.discarded_at, Some(NOW + 2_000));
     }
 
     #[test]
     fn a_job_that_comes_too_late_ends_when_it_is_made() {
-        let seen = settle(&job(r#"{"expires_at":"2020-01-01T00:00:00Z"}"#), NOW).into_owned();
+        let seen = job(r#"{"expires_at":"2020-01-01T00:00:00Z"}"#).as_of(NOW).into_owned();
         assert_eq!((seen.state, seen.discarded_at, seen.is_expired()), (State::Discarded, Some(NOW), true));
     }
 
     #[test]
     fn an_active_job_does_not_expire() {
         let stored = claimed(r#"{"expires_at":"+PT2S"}"#);
-        assert_eq!(settle(&stored, NOW + 3_000).state, State::Active);
+        assert_eq!(stored.as_of(NOW + 3_000).state, State::Active);
     }
 
     #[test]
     fn a_lapsed_lease_makes_the_job_available_again_until_attempts_run_out() {
-        let seen = settle(&claimed("{}"), NOW + 30_000).into_owned();
+        let seen = claimed("{}").as_of(NOW + 30_000).into_owned();
         assert_eq!((seen.state, seen.attempt), (State::Available, 1));
         assert_eq!(seen.error().unwrap().error_type, "visibility_timeout");
         assert_eq!(seen.enqueued_at, Some(NOW + 30_000));
-        let seen = settle(&claimed(r#"{"retry":{"max_attempts":1,"on_exhaustion":"dead_letter"}}"#), NOW + 30_000)
-            .into_owned();
+        let seen =
+            claimed(r#"{"retry":{"max_attempts":1,"on_exhaustion":"dead_letter"}}"#).as_of(NOW + 30_000).into_owned();
         assert_eq!((seen.state, seen.dead_letter), (State::Discarded, true));
         assert_eq!(seen.completed_at, Some(NOW + 30_000));
     }
@@ -218,10 +218,10 @@ mod tests {
     #[test]
     fn the_earlier_of_lease_and_execution_timeout_counts() {
         let options = r#"{"timeout_ms":2000,"retry":{"jitter":false}}"#;
-        let seen = settle(&claimed(options), NOW + 2_500).into_owned();
+        let seen = claimed(options).as_of(NOW + 2_500).into_owned();
         assert_eq!((seen.state, seen.due_at), (State::Retryable, Some(NOW + 3_000)));
         assert_eq!(seen.error().unwrap().error_type, "timeout");
-        let seen = settle(&claimed(options), NOW + 60_000).into_owned();
+        let seen = claimed(options).as_of(NOW + 60_000).into_owned();
         assert_eq!((seen.state, seen.enqueued_at), (State::Available, Some(NOW + 3_000)));
         assert_eq!(seen.errors.len(), 1);
     }
@@ -230,12 +230,12 @@ mod tests {
     fn a_policy_can_name_timeouts_as_final() {
         for names in [r#"["timeout"]"#, r#"["x","timeout"]"#] {
             let options = format!(r#"{{"timeout_ms":2000,"retry":{{"non_retryable_errors":{names}}}}}"#);
-            let seen = settle(&claimed(&options), NOW + 2_000).into_owned();
+            let seen = claimed(&options).as_of(NOW + 2_000).into_owned();
             assert_eq!((seen.state, seen.discarded_at), (State::Discarded, Some(NOW + 2_000)));
         }
-        let seen =
-            settle(&claimed(r#"{"timeout_ms":2000,"retry":{"non_retryable_errors":["timeouts"]}}"#), NOW + 2_000)
-                .into_owned();
+        let seen = claimed(r#"{"timeout_ms":2000,"retry":{"non_retryable_errors":["timeouts"]}}"#)
+            .as_of(NOW + 2_000)
+            .into_owned();
         assert_eq!(seen.state, State::Retryable);
         assert!(seen.error().unwrap().message.ends_with("of 2 s."));
     }
@@ -244,8 +244,8 @@ mod tests {
     fn looking_twice_changes_nothing() {
         for options in ["{}", r#"{"timeout_ms":2000}"#, r#"{"expires_at":"+PT1S","timeout_ms":500}"#] {
             for after in [0, 1_000, 2_500, 40_000, 90_000_000] {
-                let once = settle(&claimed(options), NOW + after).into_owned();
-                let twice = settle(&once, NOW + after);
+                let once = claimed(options).as_of(NOW + after).into_owned();
+                let twice = once.as_of(NOW + after);
                 assert!(matches!(twice, Cow::Borrowed(_)), "{options} +{after}");
             }
         }

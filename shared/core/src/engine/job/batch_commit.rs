@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use crate::engine::Engine;
-use ojs_model::batch::{Visibility, visibility};
+use ojs_model::batch::{BatchCommit, batch_commit};
 use ojs_model::error::Result;
 use ojs_model::job::Job;
 
@@ -10,17 +10,17 @@ impl Engine {
     ///
     /// # Errors
     /// The AWS error.
-    pub(in crate::engine) async fn visibility(&self, job: &Job) -> Result<Visibility> {
-        let Some(id) = &job.batch else { return Ok(Visibility::There) };
+    pub(in crate::engine) async fn batch_commit(&self, job: &Job) -> Result<BatchCommit> {
+        let Some(id) = &job.batch else { return Ok(BatchCommit::Committed) };
         let state = self.store.batch_states(&[id]).await?.into_iter().next().map(|(_, state)| state);
-        Ok(visibility(job, state))
+        Ok(batch_commit(job, state))
     }
 
     /// Those of the stored jobs that are there: one read per 100 batches that they came with.
     ///
     /// # Errors
     /// The AWS error.
-    pub(in crate::engine) async fn only_there(&self, mut jobs: Vec<Job>) -> Result<Vec<Job>> {
+    pub(in crate::engine) async fn only_committed(&self, mut jobs: Vec<Job>) -> Result<Vec<Job>> {
         let mut ids: Vec<_> = jobs.iter().filter_map(|job| job.batch.as_ref()).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -30,7 +30,7 @@ impl Engine {
         let states: HashMap<_, _> = self.store.batch_states(&ids).await?.into_iter().collect();
         jobs.retain(|job| {
             let state = job.batch.as_ref().and_then(|id| states.get(id).copied());
-            visibility(job, state) == Visibility::There
+            batch_commit(job, state) == BatchCommit::Committed
         });
         Ok(jobs)
     }
