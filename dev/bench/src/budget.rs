@@ -57,7 +57,7 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("nack_retry", 2.0, 2.0, 1.0),
     // Design: "Requeue now: ChangeMessageVisibility 0" after one conditional Update; and the read of ADR 0002. A message
     // of its own instead (SendMessage, then DeleteMessage), because the receipt on the item may be an older receive's, and
-    // because a message that is given back again and again would count as poison: ADR 0012.
+    // because a message that is returned again and again would count as poison: ADR 0012.
     listed("nack_requeue", 2.0, 2.0, 1.0),
     // Design: "heartbeat of J jobs: J x {conditional Update, ChangeMessageVisibility} + worker item, J + 1"; the visibility of
     // ten messages is one call.
@@ -122,7 +122,7 @@ pub(crate) const BUDGETS: &[Budget] = &[
     listed("fetch_limited_concurrency", 3.0, 1.0, 3.0),
     // A message, which is put back, and another look for one whose job may start.
     listed("fetch_limited_refused", 0.0, 3.0, 0.0),
-    // As an ack, and the slot is given back.
+    // As an ack, and the slot is released.
     listed("ack_limited", 3.0, 1.0, 3.0),
     // ADR 0027: job and limit are read, the job is parked (item and index), the note is looked up; then limit and parked jobs
     // are read. A message is received and deleted, and there is one more receive.

@@ -21,7 +21,7 @@ const LATENCY: Duration = Duration::from_millis(10);
 const MAX_DEVIATION: f64 = 0.15;
 /// The path that the others are compared with.
 const SINGLE_CALL: &str = "single_call";
-/// Runs that nobody records: connections are opened.
+/// Runs that are not recorded: connections are opened.
 const WARM_UP: usize = 3;
 
 /// A path and its goal in round trips.

@@ -58,7 +58,7 @@ impl Lab {
         jobs.into_iter().next().ok_or_else(|| format!("queue {queue} answered no job").into())
     }
 
-    /// Fetches a job and acks it, so that it is in nobody's way.
+    /// Fetches a job and acks it, so that it is out of the way.
     pub(crate) async fn work_off(&self, queue: &str) -> Outcome<()> {
         let job = self.fetch_one(queue).await?;
         self.engine.ack(ack(&job)).await?;

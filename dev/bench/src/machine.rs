@@ -39,7 +39,7 @@ pub(crate) fn rss_kib(pid: u32) -> Option<u64> {
     kib(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")
 }
 
-/// s since the Unix epoch by this machine's clock, which nobody checked.
+/// s since the Unix epoch by this machine's clock, which was not checked.
 pub(crate) fn unchecked_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }

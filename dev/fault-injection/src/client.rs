@@ -99,7 +99,7 @@ impl Wire {
         let late = std::mem::take(&mut self.state().late);
         let count = late.len();
         for (connector, request) in late {
-            // The answer has nobody who waits for it.
+            // No client waits for the answer.
             drop(connector.call(request).await);
         }
         count

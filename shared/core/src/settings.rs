@@ -43,7 +43,7 @@ pub struct Settings {
     /// messages are answered. A read unit each.
     pub stats_max_jobs: usize,
     /// `OJS_TEST_DIRECTIVES`: whether `meta.test_directive` of a job directs the worker that runs it, as the conformance suites need
-    /// it. Off unless one develops: whoever may enqueue could stop workers.
+    /// it. Off unless one develops: a client that may enqueue could stop workers.
     pub test_directives: bool,
     /// `OJS_STRICT_FENCING`: whether an ack, nack or heartbeat for a job that has a lapsed lease is refused if a late worker may have
     /// sent it.

@@ -13,7 +13,7 @@ use crate::time::parse_rfc3339;
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobEvent {
-    /// `evt_<uuidv7>`: made of time, job and kind, so that it is the same whoever reads it, and sorts by time.
+    /// `evt_<uuidv7>`: made of time, job and kind, so that it is the same for every reader, and sorts by time.
     pub id: String,
     /// Such as `job.completed`.
     pub kind: &'static str,

@@ -69,7 +69,7 @@ impl fmt::Display for JobId {
 }
 
 impl JobId {
-    /// A UUIDv7 of `at_ms` (ms since the Unix epoch) whose other bits are `bits`, so that whoever derives it derives the same.
+    /// A UUIDv7 of `at_ms` (ms since the Unix epoch) whose other bits are `bits`, so that every process derives the same.
     #[must_use]
     pub fn derived(at_ms: i64, bits: &[u8; 10]) -> Self {
         Self::from(Builder::from_unix_timestamp_millis(u64::try_from(at_ms).unwrap_or(0), bits).into_uuid())

@@ -14,7 +14,7 @@ pub enum MetricsTo {
     Off,
     /// To CloudWatch, as lines of its embedded metric format on standard output.
     Emf,
-    /// To whoever asks `GET /metrics`.
+    /// To clients of `GET /metrics`.
     Prometheus,
 }
 

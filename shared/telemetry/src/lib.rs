@@ -67,7 +67,7 @@ impl Telemetry {
         self.traces.is_some()
     }
 
-    /// Whether somebody may ask for numbers.
+    /// Whether metrics may be asked for.
     #[must_use]
     pub fn is_asked(&self) -> bool {
         self.numbers.is_prometheus()

@@ -23,7 +23,7 @@ pub enum Numbers {
     Off,
     /// To CloudWatch.
     Emf(Arc<Emf>),
-    /// To whoever asks.
+    /// To clients that ask.
     Prometheus(Prometheus),
 }
 
@@ -62,7 +62,7 @@ impl Numbers {
         numbers
     }
 
-    /// What has to be done again and again, in the background: samples that nobody asks for are folded into their buckets; outside Lambda,
+    /// What has to be done again and again, in the background: samples that no client asks for are folded into their buckets; outside Lambda,
     /// where no invocation ends, lines are written.
     fn tend(&self, in_lambda: bool) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -106,7 +106,7 @@ impl Numbers {
         if let Self::Emf(emf) = self
             && let Err(error) = emf.flush(&mut std::io::stdout().lock(), now_ms())
         {
-            tracing::warn!(%error, "numbers not written");
+            tracing::warn!(%error, "metrics not written");
         }
     }
 }

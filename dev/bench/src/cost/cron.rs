@@ -66,7 +66,7 @@ impl Operation {
         Ok(tally)
     }
 
-    /// An occurrence that a tick fires because nobody fetches.
+    /// An occurrence that a tick fires because no worker fetches.
     pub(super) async fn cron_fire_by_tick(self, meter: &Meter) -> Outcome<Tally> {
         let engine = &meter.lab.engine;
         let (queue, request) = self.cron(meter, "* * * * * *", &json!({"overlap_policy": "allow"}))?;

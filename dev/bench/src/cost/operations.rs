@@ -111,7 +111,7 @@ operations! {
 }
 
 impl Operation {
-    /// A queue of its own, so that no operation meets another's jobs.
+    /// A queue of its own, so that no operation receives another's jobs.
     pub(super) fn queue(self) -> String {
         self.name().replace('_', "-")
     }

@@ -78,7 +78,7 @@ pub(crate) fn print_prices(rows: &[Row]) {
     println!("  Go reference: {calls} DynamoDB and {sqs} SQS calls, {wcu} WCU: at least {usd:.2}");
 }
 
-/// Nothing due, nobody working: what the two ticks cost a month.
+/// Nothing due, no worker: what the two ticks cost a month.
 pub(crate) fn print_idle(rows: &[Row]) {
     let idle = [Operation::TickSchedulerIdle, Operation::TickAuditIdle, Operation::TickCronIdle].map(Operation::name);
     let smallest = rows.iter().map(|row| row.args_bytes).min();

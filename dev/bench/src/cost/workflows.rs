@@ -51,7 +51,7 @@ impl Operation {
         };
         let (made, tally) = meter.count(meter.lab.engine.create_workflow(fields(&body)?)).await?;
         expect(made.steps.len() == count, "all jobs are in it")?;
-        // What a chain has not started is in nobody's way.
+        // What a chain has not started is out of the way.
         meter.lab.engine.cancel_workflow(&made.workflow.id).await?;
         Ok(tally.per(count))
     }

@@ -12,7 +12,7 @@ use crate::Outcome;
 
 /// Set-up calls at a time.
 const FILLERS: usize = 32;
-/// A slice that nobody records.
+/// A slice that is not recorded.
 const WARM_UP: Duration = Duration::from_millis(200);
 /// How long a slice should be: short enough that drift hits both sides.
 const SLICE: Duration = Duration::from_millis(500);

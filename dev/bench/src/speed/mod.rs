@@ -43,7 +43,7 @@ const FIRST_GUESS: f64 = 2_000.0;
 #[derive(Debug, Serialize)]
 struct Report {
     machine: Machine,
-    /// By a clock that nobody checked, s since the Unix epoch.
+    /// By a clock that was not checked, s since the Unix epoch.
     date_unchecked_seconds: u64,
     rows: Vec<Row>,
     depth: Vec<Depth>,

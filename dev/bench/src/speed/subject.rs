@@ -1,6 +1,6 @@
 use crate::Outcome;
 
-/// Somebody who can do the three operations: the engine, the bare calls, or the API.
+/// What can do the three operations: the engine, the bare calls, or the API.
 pub(crate) trait Subject: Send + Sync + 'static {
     /// What a fetch answers and an ack needs.
     type Held: Send + 'static;

@@ -15,7 +15,7 @@ use crate::{Outcome, report};
 #[derive(Debug, Serialize)]
 struct Report {
     machine: Machine,
-    /// By a clock that nobody checked, s since the Unix epoch.
+    /// By a clock that was not checked, s since the Unix epoch.
     date_unchecked_seconds: u64,
     lateness: Vec<Lateness>,
     burst: Burst,

@@ -35,7 +35,7 @@ pub(crate) async fn show(State(api): State<Api>) -> Result<Response, Problem> {
     if depths_are_stale() {
         // Old numbers are better than none.
         if let Err(error) = publish_depths(&api.engine).await {
-            tracing::warn!(%error, "queue depths not told");
+            tracing::warn!(%error, "queue depths not reported");
         }
     }
     let mut response = Response::new(Body::from(api.telemetry.render().unwrap_or_default()));
@@ -60,7 +60,7 @@ async fn publish_depths(engine: &Engine) -> Result<(), Error> {
     while let Some((stats, queue)) = asked.next().await {
         match stats {
             Ok(stats) => publish(&queue, &stats),
-            Err(error) => tracing::warn!(queue, %error, "queue depth not told"),
+            Err(error) => tracing::warn!(queue, %error, "queue depth not reported"),
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Counts AWS calls, and what DynamoDB takes for them. Installed in both clients when somebody wants numbers; without that nothing is
+//! Counts AWS calls, and what DynamoDB takes for them. Installed in both clients when metrics are on; without that nothing is
 //! asked of DynamoDB.
 
 use aws_sdk_dynamodb::operation::{

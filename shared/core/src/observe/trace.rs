@@ -1,6 +1,6 @@
 //! W3C trace context, carried in a job's `meta` from enqueue to fetch to ack (OJS observability section 5).
 //!
-//! Whoever handles a request runs it in a [`Scope`]. Jobs that are made there get the scope's context; jobs that are met there
+//! A handler runs its request in a [`Scope`]. Jobs that are made there get the scope's context; jobs that are read there
 //! leave theirs, so that the request's span can be linked to them.
 
 use std::cell::RefCell;
@@ -92,11 +92,11 @@ fn text(text: &str) -> Option<Json> {
     raw(serde_json::Value::from(text).to_string()).ok()
 }
 
-/// What a request brings to the jobs that it makes, and takes from those that it meets.
+/// What a request brings to the jobs that it makes, and takes from those that it reads.
 #[derive(Debug, Default)]
 pub struct Scope {
     context: Option<TraceContext>,
-    /// `None` where nobody links spans.
+    /// `None` where spans are not linked.
     met: Option<Vec<TraceContext>>,
 }
 

@@ -11,7 +11,7 @@ use ojs_model::error::Result;
 pub struct Depth {
     /// To be received.
     pub visible: u64,
-    /// In somebody's hand, or put back for a while.
+    /// Received and not deleted, or hidden for a while.
     pub in_flight: u64,
     /// Sent with a delay that is not over.
     pub delayed: u64,

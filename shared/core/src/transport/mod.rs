@@ -1,4 +1,4 @@
-//! SQS: the continuation. A message says only "somebody look at job X now"; it may come twice, late, out of order, or
+//! SQS: the continuation. A message says only "look at job X now"; it may come twice, late, out of order, or
 //! for a job that is gone. The store decides what it means.
 
 mod batch;

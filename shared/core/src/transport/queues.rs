@@ -220,7 +220,7 @@ impl Transport {
         match create.send().boxed().await {
             Ok(answer) => answer.queue_url.ok_or_else(|| Error::internal("CreateQueue answered no URL")),
             Err(e) => match e.as_service_error() {
-                // Somebody made it with other attributes; it will do.
+                // Another process made it with other attributes; it will do.
                 Some(CreateQueueError::QueueNameExists(_)) => {
                     self.look_up(name).await?.ok_or_else(|| service_error(Service::Sqs, "CreateQueue", &e))
                 }

@@ -22,7 +22,7 @@ impl Transport {
             match self.send_to(url, job, delay_s).await {
                 Ok(_) => return Ok(()),
                 Err(e) if attempt < tries && e.as_service_error().is_some_and(is_missing_queue) => {
-                    // Either it is so new that SQS does not know it yet, or somebody deleted it behind our back.
+                    // Either it is so new that SQS does not know it yet, or it was deleted meanwhile.
                     if was_known && attempt == 1 {
                         self.forget(sqs_queue);
                     } else {

@@ -11,10 +11,10 @@ pub use parse::{Entry, MAX_BATCH_JOBS, MAX_BATCH_QUEUES, check_queues, parse_bat
 
 use crate::ids::JobId;
 
-/// How long a batch may stay open before a tick calls it off, ms: longer than any request runs.
+/// How long a batch may stay open before a tick aborts it, ms: longer than any request runs.
 pub const OPEN_MS: i64 = 60_000;
 
-/// How long one that was called off is remembered, ms: longer than any request may hang. What such a one writes late goes
+/// How long an aborted one is remembered, ms: longer than any request may hang. What such a one writes late goes
 /// then.
 pub const ABORTED_MS: i64 = 3_600_000;
 
@@ -27,6 +27,6 @@ pub struct Batch {
     pub jobs: Vec<JobId>,
     /// How far it is.
     pub state: BatchState,
-    /// When a tick looks after it, ms since the Unix epoch.
+    /// When a tick resumes it, ms since the Unix epoch.
     pub due_at: i64,
 }

@@ -17,7 +17,7 @@ pub const MAX_SKIPS: usize = 20;
 pub enum SkipReason {
     /// The previous job had not ended.
     OverlapSkip,
-    /// The cron job was disabled before anybody had looked.
+    /// The cron job was disabled before a fetch or tick had seen it.
     Disabled,
     /// Clocks passed over it.
     DstSkip,

@@ -1,6 +1,6 @@
 //! A cron job, purely: its schedule, its definition, and what is to happen at one of its times (OJS cron).
 //!
-//! A cron job is a template and a time, `next_run_at`. When the time has come, whoever looks (a fetch that meets the
+//! A cron job is a template and a time, `next_run_at`. When the time has come, a process (a fetch that receives the
 //! message sent ahead for it, or the cron tick) *fires* it: in one transaction the next time is set and a job is made
 //! whose id follows from name and time. Nothing here knows AWS, async or the clock.
 

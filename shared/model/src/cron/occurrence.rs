@@ -81,7 +81,7 @@ impl Cron {
     }
 }
 
-/// The id of the job of one occurrence: a UUIDv7 of its time whose other bits follow from name and time, so that whoever
+/// The id of the job of one occurrence: a UUIDv7 of its time whose other bits follow from name and time, so that every process that
 /// fires it makes the same job (I5).
 #[must_use]
 pub fn job_id(name: &str, at_ms: i64) -> JobId {

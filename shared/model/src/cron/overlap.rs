@@ -56,7 +56,7 @@ pub enum Decision {
     Known,
 }
 
-/// Decides as of `as_of_ms`, the moment at which the occurrence was due, whoever asks and whenever: a job that has ended
+/// Decides as of `as_of_ms`, the moment at which the occurrence was due, whenever it is asked: a job that has ended
 /// since had not ended then. `previous` is the job before, as of now; any that has not ended counts as running.
 #[must_use]
 pub fn decide(policy: OverlapPolicy, previous: Option<&Job>, as_of_ms: i64) -> Decision {

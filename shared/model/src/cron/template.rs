@@ -143,7 +143,7 @@ fn can_run(job: &Job, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Fails where the flat names say something else than the template: whoever sends back what was shown, with one of them
+/// Fails where the flat names say something else than the template: a client that sends back what was shown, with one of them
 /// changed, must be told and not be ignored.
 fn same_as_flat(members: &BTreeMap<String, Json>, flat: &[(&str, Json)]) -> Result<()> {
     let value = |json: &Json| serde_json::from_str::<Value>(json.get()).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! A scheduled or retryable job whose time has come is available; an active one whose lease has lapsed is available
 //! again, or discarded when its attempts are used up; one past its execution timeout has failed; one past
-//! `expires_at` that nobody runs is discarded. Reads, fetches and every transition start from here.
+//! `expires_at` that no worker runs is discarded. Reads, fetches and every transition start from here.
 
 use std::borrow::Cow;
 
@@ -147,7 +147,7 @@ impl Job {
         job
     }
 
-    /// When the job next needs somebody to look at it, ms since the Unix epoch; `None` when nothing is to come.
+    /// When the job next needs a look, ms since the Unix epoch; `None` when nothing is to come.
     #[must_use]
     pub fn wakes_at_ms(&self) -> Option<i64> {
         match self.state {

@@ -174,7 +174,7 @@ pub struct Job {
     pub retention: QueueRetention,
     /// The step of a workflow that it is.
     pub member_of: Option<MemberOf>,
-    /// When its worker was asked to stop, because its workflow was called off.
+    /// When its worker was asked to stop, because its workflow was cancelled.
     pub cancel_requested_at: Option<i64>,
     /// Whose results it gets (workflows section 7).
     pub parents: Option<Parents>,

@@ -363,7 +363,7 @@ fn merge_meta(meta: Option<Json>, over: Option<Json>) -> Result<Option<Json>> {
 /// `invalid_request` when it is no string that SQS takes for a group.
 pub fn message_group(meta: Option<&Json>) -> Result<Option<String>> {
     const FIELD: &str = "message_group_id";
-    // Nearly no job has one, and then the text need not be read. An escaped name is found by nobody else either.
+    // Nearly no job has one, and then the text need not be read. No other reader finds an escaped name either.
     let Some(meta) = meta.filter(|meta| meta.get().contains(FIELD)) else { return Ok(None) };
     let Some(group) = Fields::from_member("meta", meta)?.take_string(FIELD)? else { return Ok(None) };
     if is_group(&group) {

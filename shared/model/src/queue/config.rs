@@ -32,7 +32,7 @@ impl QueueConfig {
     ///
     /// # Errors
     /// `invalid_request` for a value out of bounds; `unsupported` for a member of the specification that is not supported
-    /// here, so that nobody relies on it.
+    /// here, so that no client relies on it.
     pub fn parse(mut fields: Fields) -> Result<Self> {
         let visibility_timeout =
             fields.take_integer("visibility_timeout", MIN_VISIBILITY_MS / 1_000, MAX_VISIBILITY_MS / 1_000)?;

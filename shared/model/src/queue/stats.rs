@@ -35,7 +35,7 @@ pub struct Live {
 pub struct Ended {
     /// Acked.
     pub completed: u64,
-    /// Called off.
+    /// Cancelled.
     pub cancelled: u64,
     /// Given up.
     pub discarded: u64,

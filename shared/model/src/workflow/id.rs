@@ -3,7 +3,7 @@ use sha2::{Digest, Sha256};
 use crate::ids::JobId;
 
 /// The id of a step's job, or of the workflow that a step is: a UUIDv7 of the outermost workflow's time whose other bits follow
-/// from workflow and step, so that whoever starts the step makes the same (I5). Ids rise with the index.
+/// from workflow and step, so that every process that starts the step makes the same (I5). Ids rise with the index.
 #[must_use]
 pub fn job_id(workflow: &JobId, index: usize) -> JobId {
     let place = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();

@@ -4,7 +4,7 @@
 //! * [`Workflow`]: how far it is. Steps that depend on others are kept one by one ([`advance`]); those of groups and batches, which
 //!   depend on nothing, only until they have ended, in sets that are spread over shards.
 //!
-//! The jobs are the truth: a step has ended when its job has, and whoever looks draws the same conclusions from that.
+//! The jobs are the truth: a step has ended when its job has, and every process draws the same conclusions from that.
 
 mod cuts;
 mod definition;

@@ -16,7 +16,7 @@ pub enum WorkflowState {
     Completed,
     /// All steps have ended or will never start, and not all of them completed.
     Failed,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -112,7 +112,7 @@ pub struct Workflow {
     pub created_at: i64,
     /// When it ended, ms since the Unix epoch.
     pub ended_at: Option<i64>,
-    /// When a tick looks after it, ms since the Unix epoch.
+    /// When a tick resumes it, ms since the Unix epoch.
     pub due_at: Option<i64>,
     /// Counts the writes.
     pub version: u64,
@@ -193,7 +193,7 @@ pub fn advance(
     Some((next, starts))
 }
 
-/// The workflow called off at `now_ms`: what has not started never will. `None` when it has ended.
+/// The workflow cancelled at `now_ms`: what has not started never will. `None` when it has ended.
 #[must_use]
 pub fn cancel(workflow: &Workflow, now_ms: i64) -> Option<Workflow> {
     if workflow.state != WorkflowState::Running {

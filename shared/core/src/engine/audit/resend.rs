@@ -82,10 +82,10 @@ impl Engine {
 
     async fn resend(&self, job: &Job) {
         match self.send(&JobRef::to(job), 0).await {
-            Ok(()) => tracing::info!(job_id = %job.id, queue = job.queue, "message sent again: the job waits for long"),
+            Ok(()) => tracing::info!(job_id = %job.id, queue = job.queue, "message resent: the job has waited long"),
             Err(error) => {
                 self.resends.forget(&job.id);
-                tracing::warn!(job_id = %job.id, %error, "message not sent again");
+                tracing::warn!(job_id = %job.id, %error, "message not resent");
             }
         }
     }
@@ -121,7 +121,7 @@ impl Engine {
                     Ok(ended) => done.ended += usize::from(ended),
                     Err(error) => {
                         done.failed += 1;
-                        tracing::warn!(job_id = %job.id, %error, "the end of a job was not written down");
+                        tracing::warn!(job_id = %job.id, %error, "job's end not written");
                     }
                 }
             } else if !current.state.is_terminal() && again(job) {
@@ -134,12 +134,12 @@ impl Engine {
             match sent {
                 Ok(()) => {
                     done.resent += 1;
-                    tracing::info!(job_id = %job.id, queue = job.queue, "message sent again: the job waits for long");
+                    tracing::info!(job_id = %job.id, queue = job.queue, "message resent: the job has waited long");
                 }
                 Err(error) => {
                     done.failed += 1;
                     self.resends.forget(&job.id);
-                    tracing::warn!(job_id = %job.id, %error, "message not sent again");
+                    tracing::warn!(job_id = %job.id, %error, "message not resent");
                 }
             }
         }
@@ -169,7 +169,7 @@ impl Engine {
             }
             Err(error) => {
                 self.resends.forget(id);
-                tracing::warn!(workflow_id = %id, %error, "workflow not moved on");
+                tracing::warn!(workflow_id = %id, %error, "workflow not advanced");
             }
         }
         true

@@ -193,7 +193,7 @@ impl Engine {
             done.workflows += 1;
             if let Err(error) = Box::pin(self.resume_workflow(id)).await {
                 done.failed += 1;
-                tracing::warn!(workflow_id = %id, %error, "workflow not moved on; the next pass tries again");
+                tracing::warn!(workflow_id = %id, %error, "workflow not advanced; the next pass tries again");
             }
         }
         let batches: Vec<_> = page.batches.iter().filter(|(_, due_at)| long(*due_at)).cloned().collect();

@@ -129,7 +129,7 @@ impl Changing<'_> {
         }
     }
 
-    /// Whether an earlier run of the same request has changed the job, or somebody else has in the same way since.
+    /// Whether an earlier run of the same request has changed the job, or another request has in the same way since.
     async fn has_happened(&self, id: &JobId, since: i64) -> Result<bool> {
         let stored = self.engine.store.get_job(id).await?;
         let since = |at: Option<i64>| at.is_some_and(|at| at >= since);

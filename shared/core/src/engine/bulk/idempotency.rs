@@ -1,15 +1,15 @@
 //! Idempotency keys of bulk requests (bulk operations section 10).
 //!
 //! A request with a key has a record of its own ([`crate::store::Record`]), put before anything else happens. It belongs to
-//! one *run* at a time, by the run's nonce, and holds the answer in the end. Whoever comes with the same key gets that
+//! one *run* at a time, by the run's nonce, and holds the answer in the end. A request with the same key gets that
 //! answer; while there is none it is told to wait, or, once the run has given up or is a minute old and so must be dead,
 //! takes the record over and runs.
 //!
-//! **Enqueue makes no job twice, wherever a run dies.** The record names the run's batch, and the transaction that commits
+//! **Enqueue makes no job twice, wherever a run crashes.** The record names the run's batch, and the transaction that commits
 //! the batch writes the answer too, on the condition that the record is still the run's. So
 //! * an answer is there if and only if the jobs are: there is nothing to be rebuilt, whatever has become of them since;
 //! * a run whose record was taken over cannot commit any more, however late its calls arrive;
-//! * what it has written beside can never be seen, and is called off by the run that takes over, or by a tick.
+//! * what it has written beside can never be seen, and is aborted by the run that takes over, or by a tick.
 //!
 //! **Cancel, retry and delete** change one job at a time. A run that takes over does again what its predecessor may have
 //! done, but looks at each job first: one that was cancelled or retried since the first run began, or is not there to be
@@ -106,12 +106,12 @@ impl Engine {
             Err(_) => self.store.give_up_request(&run.ticket).await,
         };
         if let Err(error) = kept {
-            tracing::warn!(operation = run.ticket.operation.as_str(), %error, "the end of a bulk request is not kept");
+            tracing::warn!(operation = run.ticket.operation.as_str(), %error, "bulk request's outcome not stored");
         }
         answer.map(BulkAnswer::fresh)
     }
 
-    /// Takes back what a run that can commit no more has written. The batch's mark stays for a tick, so that what arrives
+    /// Undoes what a run that can commit no more has written. The batch's mark stays for a tick, so that what arrives
     /// late is not seen either.
     pub(in crate::engine) async fn abort_batch(&self, id: &JobId) -> Result<()> {
         match self.store.get_batch(id).await? {

@@ -1,4 +1,4 @@
-//! A cron job's time has come: its job is made, once, whoever looks and however many do.
+//! A cron job's time has come: its job is made once, however many fetches and ticks race.
 
 use crate::engine::job::effects::{MAX_DELAY_MS, Redelivery};
 use crate::engine::{Engine, MAX_RACES};
@@ -31,7 +31,7 @@ pub(in crate::engine) enum Fire {
     },
     /// There is no such cron job any more.
     Gone,
-    /// It keeps changing; somebody else is at it.
+    /// It keeps changing: other processes write it.
     Raced,
 }
 
@@ -50,7 +50,7 @@ impl Engine {
     /// Fires the occurrence of a cron job that is due, if any: one transaction moves `next_run_at` and makes the job. Of
     /// any number of callers one succeeds; the others find that it is over.
     ///
-    /// `in_hand` is the occurrence whose message the caller holds: it becomes the job's. Whoever holds none sends one
+    /// `in_hand` is the occurrence whose message the caller holds: it becomes the job's. A caller without one sends one
     /// first, so that the job has a message whatever became of the one that was sent ahead (I1). The message of the next
     /// occurrence follows the transaction; where it is lost with the process, the tick fires that occurrence.
     ///
@@ -234,7 +234,7 @@ impl Engine {
             );
         }
         if after.backlog > BACKLOG_WARNING {
-            tracing::warn!(cron = cron.name(), waiting = after.backlog, "jobs of a cron job pile up");
+            tracing::warn!(cron = cron.name(), waiting = after.backlog, "cron job's jobs pile up");
         }
         if let Some((stored, cancelled)) = &cancelled {
             tracing::info!(job_id = %cancelled.id, cron = cron.name(), "job cancelled by the next occurrence");
@@ -274,7 +274,7 @@ enum Made {
     Fired(Fire),
     /// Something has changed since it was read.
     Changed,
-    /// A job of somebody else's has its id.
+    /// Another client's job has its id.
     IdTaken,
 }
 

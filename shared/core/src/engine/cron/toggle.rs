@@ -6,7 +6,7 @@ use ojs_model::error::{Error, Result};
 impl Engine {
     /// Enables or disables a cron job (OJS cron section 8.5): a read, one conditional write, then the message of its next
     /// occurrence if that is near. Occurrences while it is disabled are lost; one that was due when it was disabled, and
-    /// that nobody had looked at, is remembered as skipped.
+    /// that no fetch and no tick had seen, is remembered as skipped.
     ///
     /// # Errors
     /// `not_found`; the AWS error, after which a repetition does no harm.

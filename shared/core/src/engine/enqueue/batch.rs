@@ -346,7 +346,7 @@ impl Writing<'_> {
         answers
     }
 
-    /// Takes back what is written. A batch whose commit may have taken effect is left to the tick, which looks.
+    /// Undoes what is written. A batch whose commit may have taken effect is left to the tick, which looks.
     async fn call_off(&self) {
         let dropped = async {
             if self.engine.store.abort_batch(&self.batch.id, self.engine.now_ms() + ABORTED_MS).await? {
@@ -355,7 +355,7 @@ impl Writing<'_> {
             Ok::<(), Error>(())
         };
         if let Err(error) = dropped.await {
-            tracing::warn!(batch_id = %self.batch.id, %error, "batch not taken back; a tick does that");
+            tracing::warn!(batch_id = %self.batch.id, %error, "batch not aborted; a tick will do it");
         }
     }
 }

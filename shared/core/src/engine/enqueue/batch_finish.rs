@@ -43,13 +43,13 @@ impl Engine {
                     // Committed in this moment.
                     return Ok(());
                 }
-                tracing::warn!(batch_id = %id, jobs = batch.jobs.len(), "an unfinished batch is called off");
+                tracing::warn!(batch_id = %id, jobs = batch.jobs.len(), "unfinished batch aborted");
                 self.drop_jobs(&batch).await
             }
         }
     }
 
-    /// Sends the messages of a committed batch's jobs that nobody has claimed, and forgets the batch.
+    /// Sends the messages of a committed batch's jobs that no worker has claimed, and forgets the batch.
     async fn finish_batch(&self, batch: &Batch) -> Result<()> {
         let now = self.now_ms();
         let jobs = self.store.get_jobs(&batch.jobs).await?;

@@ -43,7 +43,7 @@ impl Engine {
     /// Stores a job and sends its message (OJS core section 7.1, HTTP binding section 9.1).
     ///
     /// Put and send run at once where the put cannot be refused (server-made id); a client's id is put first. When one
-    /// of the two fails the put is taken back, and a message without a job is dropped by the fetch that receives it.
+    /// of the two fails the put is undone, and a message without a job is dropped by the fetch that receives it.
     ///
     /// Of the two at once the send begins first, and only when nothing else has to be looked up for it: a process that is killed
     /// in between leaves a message without a job, not a job without a message.
@@ -82,7 +82,7 @@ impl Engine {
             (Put::Done, Ok(())) => {}
             (Put::Done, Err(error)) => self.undo_put(&job, error).await?,
             (Put::Failed { error, maybe_stored: true }, _) if put_first => {
-                // No message has gone out yet, so what cannot be taken back is another request's job.
+                // No message has gone out yet, so what cannot be undone is another request's job.
                 self.undo_put(&job, error.clone()).await?;
                 return Err(error);
             }
@@ -105,19 +105,19 @@ impl Engine {
         }
     }
 
-    /// Takes back a put, and answers `error`; unless a worker has the job already, for then it is enqueued.
+    /// Undoes a put, and answers `error`; unless a worker has the job already, for then it is enqueued.
     async fn undo_put(&self, job: &Job, error: Error) -> Result<()> {
         match self.store.undo_put(job).await {
             Ok(true) => Err(error),
             Ok(false) => Ok(()),
             Err(undo) => {
-                tracing::warn!(job_id = %job.id, %undo, "put not taken back; the client was told to try again");
+                tracing::warn!(job_id = %job.id, %undo, "put not undone; the client was told to try again");
                 Err(error)
             }
         }
     }
 
-    /// The id is taken. The client may be repeating a request that died between put and send, so a job that nobody has
+    /// The id is taken. The client may be repeating a request that crashed between put and send, so a job that no worker has
     /// run yet gets its message (again): one too many does no harm (I1, I5).
     pub(super) async fn duplicate(&self, existing: &Job) -> Error {
         // A job of a batch is not there yet, or will never have been.
@@ -161,7 +161,7 @@ impl Engine {
     /// Makes a new job what it is as of `now_ms`; who is to bring it to the workers.
     pub(super) fn prepare(&self, job: &mut Job, now_ms: i64) -> Option<Redelivery> {
         trace::mark(job);
-        // One whose expiry has passed is over before anybody could run it.
+        // One whose expiry has passed is over before a worker could run it.
         if let Cow::Owned(settled) = job.as_of(now_ms) {
             *job = settled;
         }

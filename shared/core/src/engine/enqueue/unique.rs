@@ -117,7 +117,7 @@ impl Engine {
                 // A worker has it already.
                 Ok(false) => {}
                 Err(undo) => {
-                    tracing::warn!(job_id = %job.id, %undo, "unique job not taken back; the client was told to try again");
+                    tracing::warn!(job_id = %job.id, %undo, "unique job's put not undone; the client was told to try again");
                     return Err(error);
                 }
             }

@@ -6,7 +6,7 @@ use ojs_model::error::Result;
 use ojs_model::job::Job;
 
 impl Engine {
-    /// Whether a stored job is there: one read where it came with a batch and nobody has claimed it yet.
+    /// Whether a stored job is there: one read where it came with a batch and no worker has claimed it yet.
     ///
     /// # Errors
     /// The AWS error.

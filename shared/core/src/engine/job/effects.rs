@@ -42,7 +42,7 @@ impl Engine {
     /// brings the worker that finishes it.
     pub(in crate::engine) async fn after_terminal(&self, ended: &Job, receipt: Option<&Receipt>) {
         if let Err(error) = self.conclude(ended, receipt).await {
-            tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message returns when its lease would have ended");
+            tracing::warn!(job_id = %ended.id, %error, "job's end is unfinished; its message will be redelivered when the lease would have ended");
         }
     }
 
@@ -56,7 +56,7 @@ impl Engine {
         let count = async {
             let Some(outcome) = Outcome::of(ended.state) else { return };
             if let Err(error) = self.store.count(&ended.queue, outcome, self.ids.nonce()).await {
-                tracing::warn!(job_id = %ended.id, queue = ended.queue, %error, "terminal job not counted");
+                tracing::warn!(job_id = %ended.id, queue = ended.queue, %error, "job's end not counted");
             }
         };
         join(self.finish(ended, receipt), count).await.0
@@ -70,7 +70,7 @@ impl Engine {
     /// request.
     async fn finish(&self, ended: &Job, receipt: Option<&Receipt>) -> Result<()> {
         if let Err(error) = self.entail(ended).await {
-            tracing::warn!(job_id = %ended.id, %error, "a job's end is unfinished; its message is kept for it");
+            tracing::warn!(job_id = %ended.id, %error, "job's end is unfinished; its message is kept and will be redelivered");
             return self.return_soon(ended, receipt).await.map_err(|_| error);
         }
         self.delete_message(ended, receipt).await
@@ -83,7 +83,7 @@ impl Engine {
             // Its group waits until it is deleted.
             Err(error) if self.transport.is_fifo() => Err(error),
             Err(error) => {
-                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it comes back and is dropped then");
+                tracing::warn!(job_id = %ended.id, %error, "message not deleted; it will be redelivered and dropped");
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -101,7 +101,7 @@ impl Engine {
         let successor = async {
             let Some(successor) = ended.successor.as_deref().and_then(JobRef::from_body) else { return };
             if let Err(error) = self.send(&successor, 0).await {
-                tracing::warn!(job_id = %successor.id, %error, "no message sent for the job that waits for an ended one; its own comes back");
+                tracing::warn!(job_id = %successor.id, %error, "failed to notify the waiting job; its own message will be redelivered");
             }
         };
         join(entailed, successor).await.0
@@ -155,14 +155,14 @@ impl Engine {
             && let Redelivery::Delayed(delay_s) = self.redelivery(job.due_at, now_ms)
             && let Err(error) = self.send(&JobRef::to(job), delay_s).await
         {
-            tracing::warn!(job_id = %job.id, %error, "retry not sent; its old message is kept");
+            tracing::warn!(job_id = %job.id, %error, "retry message not sent; the old message is kept");
             self.hide(job, receipt, delay_s).await;
             return Ok(());
         }
         if let Some(receipt) = receipt
             && let Err(error) = self.transport.delete(&sqs_queue(job, receipt), &receipt.handle).await
         {
-            tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim refuses it when it returns");
+            tracing::warn!(job_id = %job.id, %error, "old message not deleted; the claim will refuse it at redelivery");
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Engine {
         if let Some(receipt) = receipt
             && let Err(error) = self.transport.hide(&sqs_queue(job, receipt), &receipt.handle, hidden_s).await
         {
-            tracing::warn!(job_id = %job.id, %error, "message visibility not changed; it returns at its own time");
+            tracing::warn!(job_id = %job.id, %error, "message visibility not changed; it will be redelivered at its old time");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Taking and giving back what a rate limit grants, across instances: compare and swap on one item per key.
 //!
-//! The start is noted before the claim, so that no more jobs run than may, whoever dies; a hold that nobody gives back is
+//! The start is noted before the claim, so that no more jobs run than may, whatever crashes; a hold that is not released is
 //! found out when the slots run short, by asking its job.
 
 use crate::engine::Engine;
@@ -56,7 +56,7 @@ impl Engine {
     ) -> Result<std::result::Result<Start, Limited>> {
         let limiter = self.limit_cache.of(key);
         let mut remembered = limiter.state.lock().await;
-        // Somebody may have been refused while this one waited for its turn.
+        // Another start may have been refused while this one waited for its turn.
         if let Some(limited) = limiter.refusal(now_ms) {
             return Ok(Err(limited));
         }
@@ -66,7 +66,7 @@ impl Engine {
             let before = stored.clone().unwrap_or_else(|| first(now_ms));
             let after = match before.start(limits, holder, hold_until_ms, now_ms) {
                 Ok(after) => after,
-                // What is remembered may have been given back by others since.
+                // Another process may have released what is remembered.
                 Err(_) if !fresh => continue,
                 Err(Limited::Full { stale }) if !stale.is_empty() => {
                     let looked_into = self.look_into(&before, stale, now_ms).await?;
@@ -209,26 +209,26 @@ impl Engine {
         Ok(remembered.clone())
     }
 
-    /// The claim did not happen: gives back what was granted. What cannot be given back is found out by its time.
+    /// The claim did not happen: rolls back what was granted. What cannot be rolled back ends by its time.
     pub(in crate::engine) async fn roll_back_slots(&self, starts: &[Start]) {
         for start in starts {
             let undone = self
                 .change_limit_by(&start.key, |state| state.forget_start(&start.before, &start.after, &start.holder));
             match undone.await {
                 Ok(state) => self.room_was_made(&start.key, state).await,
-                Err(error) => tracing::warn!(key = start.key, %error, "start under a rate limit not given back"),
+                Err(error) => tracing::warn!(key = start.key, %error, "rate limit start not rolled back"),
             }
         }
     }
 
-    /// A job is no longer active: gives back the slots that it held. What cannot be given back is found out by its time.
+    /// A job is no longer active: releases the slots that it held. What cannot be released ends by its time.
     pub(in crate::engine) async fn release_slots(&self, job: &Job) {
         let holder = job.holder(job.attempt);
         for key in &job.holds {
             match self.change_limit_by(key, |state| state.release(&holder)).await {
                 Ok(state) => self.room_was_made(key, state).await,
                 Err(error) => {
-                    tracing::warn!(job_id = %job.id, key, %error, "slot of a rate limit not given back yet");
+                    tracing::warn!(job_id = %job.id, key, %error, "rate limit slot not released yet");
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::bounded::Bounded;
 use ojs_model::limit::{LimitState, Limited};
 
-/// How long at most it is believed that a key lets nobody start, ms: so long may an operator's change take.
+/// How long at most it is believed that a key lets no job start, ms: so long may an operator's change take.
 const REFUSED_MS: i64 = 1_000;
 /// How long it is believed that all slots are taken, ms: another instance's job may end at any time.
 const FULL_MS: i64 = 200;
@@ -23,7 +23,7 @@ pub(in crate::engine) struct LimitCache {
 pub(in crate::engine) struct Limiter {
     /// The state, if it has been seen. One user at a time: others of this process would only have their writes refused.
     pub(in crate::engine) state: tokio::sync::Mutex<Option<LimitState>>,
-    /// Until when nobody can start, ms since the Unix epoch, and why.
+    /// Until when no job can start, ms since the Unix epoch, and why.
     refusal: Mutex<Option<(i64, Limited)>>,
 }
 
@@ -38,7 +38,7 @@ impl LimitCache {
         limiter
     }
 
-    /// Whether a key is known to let nobody start now.
+    /// Whether a key is known to let no job start now.
     pub(in crate::engine) fn refusal(&self, key: &str, now_ms: i64) -> Option<Limited> {
         let limiter = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()?;
         limiter.refusal(now_ms)

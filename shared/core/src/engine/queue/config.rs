@@ -5,7 +5,7 @@ use ojs_model::error::Result;
 use ojs_model::queue::{QueueConfig, QueueState};
 
 impl Engine {
-    /// Configures a queue (queue configuration section 9), in force on every instance within a second. A queue that nobody
+    /// Configures a queue (queue configuration section 9), in force on every instance within a second. A queue that no client
     /// has used is made known.
     ///
     /// # Errors

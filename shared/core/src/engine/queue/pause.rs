@@ -10,7 +10,7 @@ const RESUMED_JOBS: usize = 100;
 
 impl Engine {
     /// Pauses a queue (HTTP binding section 11.3): fetches answer nothing from it, on every instance within a second. Jobs
-    /// may still be enqueued, and active ones go on. A queue that nobody has used is made known.
+    /// may still be enqueued, and active ones go on. A queue that has not been used is registered.
     ///
     /// # Errors
     /// The AWS error; it may be paused. A repetition does no harm.

@@ -30,9 +30,9 @@ const CLAIM_MS: i64 = 1_000;
 /// A fetch receives no more once it has had a job in hand for this long, ms: others can work on what it would still find.
 const IN_HAND_MS: i64 = 1_000;
 /// How long a receive hides a message, s: a claim takes milliseconds, and what a crash or a lost answer leaves hidden
-/// must not stay so for the length of a lease that nobody has.
+/// must not stay so for the length of a lease that no worker has.
 const CLAIM_WINDOW_S: i64 = 60;
-/// SQS hides a message for whole seconds. One whose job is due within the second is given back at once instead, for the
+/// SQS hides a message for whole seconds. One whose job is due within the second is returned at once instead, for the
 /// next fetch to wait for; but not more often than this, for each look costs an SQS call.
 const MAX_LOOKS: i64 = 10;
 
@@ -141,7 +141,7 @@ struct Round<'a> {
     unanswered: Vec<Job>,
     /// Jobs that are nearly due, and their messages.
     soon: Vec<(i64, Received)>,
-    /// Messages of jobs that a rate limit keeps from starting, to be given back at the end.
+    /// Messages of jobs that a rate limit keeps from starting, to be returned at the end.
     kept: Vec<Received>,
     /// Messages of the look under way that are to be deleted or hidden.
     unsettled: Unsettled,
@@ -458,7 +458,7 @@ impl Round<'_> {
         if let Err(error) = self.handle_messages(due).await {
             self.failed(error);
         }
-        // Also what was claimed by somebody else meanwhile and is due again soon: not worth a second wait.
+        // Also what another worker claimed meanwhile and is due again soon: not worth a second wait.
         let (at_once, in_a_second): (Vec<_>, Vec<_>) = soon
             .into_iter()
             .chain(std::mem::take(&mut self.soon))

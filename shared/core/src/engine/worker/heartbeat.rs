@@ -45,7 +45,7 @@ pub struct Heartbeaten {
     pub directive: String,
     /// Jobs whose lease runs on.
     pub extended: Vec<JobId>,
-    /// Those of them that nobody wants any more: their workflow was called off.
+    /// Those of them whose workflow was cancelled.
     pub unwanted: Vec<JobId>,
     /// Jobs to stop working on.
     pub lost: Vec<LostJob>,

@@ -94,7 +94,7 @@ impl Engine {
 
     async fn after_nack(&self, job: &Job, receipt: Option<&Receipt>, now: i64) -> Result<()> {
         match job.state {
-            // Given back, too, a job gets a new message: SQS takes one that is received too often for poison.
+            // A requeued job gets a new message, too: SQS takes one that is received too often for poison.
             State::Retryable | State::Available => {
                 if job.state == State::Retryable {
                     metrics::job_retried(job);

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// A workflow has ended: the one that it is inside of moves on. Before that a batch waits for its callbacks (workflows section
-    /// 10.1); whoever ends the last of them comes here. Doing it twice does nothing.
+    /// 10.1); the end of the last of them calls this. Doing it twice does nothing.
     ///
     /// # Errors
     /// The AWS error; some of it may be done.
@@ -198,7 +198,7 @@ impl Engine {
         let over =
             workflow.state != WorkflowState::Running && (workflow.called_back || definition.callbacks.is_empty());
         if workflow.state == WorkflowState::Cancelled || over {
-            // Whoever ended it may have died before this.
+            // The process that ended it may have crashed before this.
             self.store.expire_parts(&workflow, workflow.ended_at.unwrap_or_default()).await?;
             return self.follow_workflow(&workflow).await;
         }
@@ -212,7 +212,7 @@ impl Engine {
         self.store.end_workflow(&workflow, state.as_str(), now).await?;
         note_shards(&mut workflow, &shards);
         if definition.kind == Kind::Batch {
-            // It may have been called off in this moment.
+            // It may have been cancelled in this moment.
             let ended = self.store.get_workflow(id).await?.is_some_and(|now| now.state == state);
             if ended {
                 self.start_steps(&workflow, &definition, &definition.callbacks_after(failed)).await?;
@@ -222,7 +222,7 @@ impl Engine {
         tracing::info!(workflow_id = %id, state = state.as_str(), "workflow ended");
         self.store.expire_parts(&workflow, now).await?;
         match workflow.parent {
-            // As it is now: it may have been called off instead, and its callbacks may have ended already.
+            // As it is now: it may have been cancelled instead, and its callbacks may have ended already.
             Some(_) => match self.store.get_workflow(id).await? {
                 Some(ended) => self.follow_workflow(&ended).await,
                 None => Ok(()),

@@ -33,7 +33,7 @@ impl Engine {
     pub(in crate::engine) async fn resume_workflow(&self, id: &JobId) -> Result<Vec<Job>> {
         let Some(workflow) = self.store.get_workflow(id).await? else { return Ok(Vec::new()) };
         let Some(definition) = self.store.get_definition(id).await? else { return Ok(Vec::new()) };
-        tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow looked after");
+        tracing::info!(workflow_id = %id, state = workflow.state.as_str(), "workflow resumed by the tick");
         match workflow.state {
             WorkflowState::Cancelled => {
                 self.stop_steps(&workflow).await.map(|_| ())?;

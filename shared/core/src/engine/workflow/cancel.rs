@@ -85,7 +85,7 @@ impl Engine {
         Err(Error::new(ErrorCode::BackendUnavailable, "The workflow keeps changing; try again shortly."))
     }
 
-    /// Has a tick look after the workflow of a job that is about to end without a message that would bring somebody back, should
+    /// Has a tick resume the workflow of a job that is about to end without a message that would be redelivered, should
     /// this process die. Does nothing for other jobs.
     ///
     /// # Errors
@@ -100,8 +100,8 @@ impl Engine {
         }
     }
 
-    /// Cancels the jobs of a cancelled workflow that nobody runs, and tells the workers of the others, with their next
-    /// heartbeat. `false` when a step has started whose job is not there yet: whoever makes it may have to be looked after.
+    /// Cancels the jobs of a cancelled workflow that no worker runs, and tells the workers of the others, with their next
+    /// heartbeat. `false` when a step has started whose job is not there yet: its maker may have crashed.
     ///
     /// # Errors
     /// The AWS error; some may be cancelled.

@@ -18,7 +18,7 @@ impl Engine {
     /// From the first write on it is there and goes on whatever happens: what this request does not get done, a tick does.
     ///
     /// # Errors
-    /// As [`parse_workflow`]; the AWS error, and then there is no workflow, or its request died and nobody was told of it.
+    /// As [`parse_workflow`]; the AWS error, and then there is no workflow, or its request crashed and no client was told of it.
     pub async fn create_workflow(&self, request: Fields) -> Result<Shown> {
         let now = self.now_ms();
         let definition = parse_workflow(request, now, &self.ids)?;

@@ -1,4 +1,4 @@
-//! Workflows inside workflows (workflows section 10): each is a workflow of its own whose id follows from its place, so that whoever
+//! Workflows inside workflows (workflows section 10): each is a workflow of its own whose id follows from its place, so that every process that
 //! starts the step makes the same one.
 
 use futures::FutureExt;
@@ -13,7 +13,7 @@ use ojs_model::ids::JobId;
 use ojs_model::job::{Job, MemberOf, Parents};
 use ojs_model::workflow::{Definition, Kind, Workflow, WorkflowState, job_id, parents_of};
 
-/// Workflows started or called off at a time.
+/// Workflows started or cancelled at a time.
 const CONCURRENCY: usize = 8;
 
 impl Engine {
@@ -55,7 +55,7 @@ impl Engine {
                 self.start_workflow(&workflow, nested, Inherited::Known(inherited)).await?;
                 return self.store.leave_workflow(&id, due).await;
             }
-            // Made before, by somebody who may have died then.
+            // Made before, by a process that may have crashed then.
             match self.store.get_workflow(&id).await? {
                 Some(there) if there.state == WorkflowState::Running && there.creating => {
                     self.resume_workflow(&id).await.map(|_| ())
@@ -67,10 +67,10 @@ impl Engine {
         .boxed()
     }
 
-    /// Calls off workflows inside one that is cancelled. `false` when one is not there yet.
+    /// Cancels workflows inside one that is cancelled. `false` when one is not there yet.
     ///
     /// # Errors
-    /// The AWS error; some may be called off.
+    /// The AWS error; some may be cancelled.
     pub(in crate::engine) fn stop_nested<'a>(
         &'a self,
         outer: &'a Workflow,

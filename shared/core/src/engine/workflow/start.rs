@@ -1,4 +1,4 @@
-//! Making the jobs of steps. Whoever does it makes the same jobs, so doing it twice does nothing but send messages that are
+//! Making the jobs of steps. Every process makes the same jobs, so doing it twice does nothing but send messages that are
 //! dropped.
 
 use futures::stream::{self, StreamExt};
@@ -103,7 +103,7 @@ impl Engine {
             let puts: Vec<Put> = stream::iter(puts.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await;
             for (made, put) in jobs.into_iter().zip(puts) {
                 match put {
-                    // Over before anybody could run it.
+                    // Over before a worker could run it.
                     Put::Done if made.state.is_terminal() => over.push((made, true)),
                     Put::Done => {
                         metrics::job_enqueued(&made);
@@ -121,7 +121,7 @@ impl Engine {
         let read = self.store.get_workflow(&workflow.id).await?;
         let is_step = |job: &&Job| job.member_of.as_ref().is_some_and(MemberOf::is_step);
         if read.is_some_and(|read| read.state == WorkflowState::Cancelled) {
-            // It was called off since, perhaps before these were there to be cancelled.
+            // It was cancelled since, perhaps before these were there to be cancelled.
             let steps: Vec<&Job> = there.iter().filter(is_step).collect();
             self.stop_jobs(&steps, now).await?;
             self.stop_nested(workflow, &jobs_of(workflow, &insides)).await?;
@@ -137,7 +137,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends the messages of jobs that nobody has run. One too many does no harm (I5).
+    /// Sends the messages of jobs that no worker has run. One too many does no harm (I5).
     pub(in crate::engine) async fn send_all_due(&self, jobs: &[&Job]) -> Result<()> {
         let now = self.now_ms();
         let messages: Vec<_> =

@@ -1,6 +1,6 @@
 use super::{Job, Refusal, State};
 
-/// Somebody releases a pending job: available, or scheduled when its time is still to come (HTTP binding section 9.5).
+/// A client activates a pending job: available, or scheduled when its time is still to come (HTTP binding section 9.5).
 pub(super) fn activate(mut job: Job, now_ms: i64) -> Result<Job, Refusal> {
     if job.state != State::Pending {
         return Err(Refusal::State(job.state));

@@ -1,6 +1,6 @@
 use super::{Job, Refusal, State};
 
-/// Somebody calls the job off; a worker that runs it is refused when it answers.
+/// A client cancels the job; a worker that runs it is refused when it answers.
 pub(super) fn cancel(mut job: Job, now_ms: i64) -> Result<Job, Refusal> {
     if job.state.is_terminal() {
         return Err(Refusal::State(job.state));

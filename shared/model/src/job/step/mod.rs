@@ -84,9 +84,9 @@ pub enum Event {
         /// New length of the lease from now, ms; the lease's own when `None`.
         duration_ms: Option<i64>,
     },
-    /// Somebody calls the job off.
+    /// A client cancels the job.
     Cancel,
-    /// Somebody releases a pending job.
+    /// A client activates a pending job.
     Activate,
     /// An operator retries a dead letter.
     RetryDead,

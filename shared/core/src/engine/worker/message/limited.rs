@@ -10,7 +10,7 @@ use ojs_model::job::{Job, Lease, State};
 use ojs_model::limit::{Limited, OnLimit, Place, Waiting};
 use ojs_model::message::PUT_BACK_S;
 
-/// A job that its limit keeps from starting, nobody knows for how long, and that is to be rescheduled, is for so long, ms.
+/// Reschedule delay when the limit does not say when it will allow a start, ms.
 const RESCHEDULE_MS: i64 = 5_000;
 /// A message is put back for this long at most because of a limit, s: an operator may lift it.
 const MAX_LIMITED_S: i64 = 60;

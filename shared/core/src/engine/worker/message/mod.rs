@@ -38,7 +38,7 @@ pub(in crate::engine) enum Handled {
     Won(Box<Job>, Option<i64>),
     /// Its job is due at this ms, within [`SOON_MS`].
     Soon(i64),
-    /// A rate limit keeps its job from starting, for less than a second: given back when the fetch is over, so that it does
+    /// A rate limit keeps its job from starting, for less than a second: returned when the fetch is over, so that it does
     /// not receive it again.
     Kept,
     /// A rate limit keeps its job from starting, and its message is settled.
@@ -130,7 +130,7 @@ impl MessageHandler<'_> {
     async fn claim(&self, message: &Received, read: Option<Updated>) -> Result<Handled> {
         let engine = self.engine;
         let Some(JobRef { id, due_at, limit, wakes, .. }) = message.job.clone() else {
-            tracing::warn!(queue = message.sqs_queue.queue, "a message that is not ours was dropped");
+            tracing::warn!(queue = message.sqs_queue.queue, "foreign message dropped");
             return Ok(Handled::Stale);
         };
         // SQS delays for whole seconds, so the message of a job that waits comes a little early.
@@ -154,7 +154,7 @@ impl MessageHandler<'_> {
         };
         // The fast claim knows no limits.
         let limited = limit.is_some() || !config.limits.is_empty();
-        // The job of a cron occurrence is made by whoever looks first; later deliveries find it made.
+        // The first fetch that receives the message makes the occurrence's job; later deliveries find it made.
         let mut occurrence = None;
         if let Some(time) = wakes.as_ref().filter(|_| message.receives == 1) {
             occurrence = Some(self.make_occurrence(message, time).await?);
@@ -208,7 +208,7 @@ impl MessageHandler<'_> {
     }
 
     /// The fast claim; with a limit to be asked before, a read in its place. When its answer is lost for good, one read
-    /// tells whether it took effect: the job would idle under a lease that nobody knows.
+    /// tells whether it took effect: the job would idle under a lease that no worker knows.
     async fn try_claim(
         &self,
         id: &JobId,
@@ -244,7 +244,7 @@ impl MessageHandler<'_> {
         let mut hidden_s = None;
         if let Some(lease) = &job.lease {
             let ends_s = ((lease.ends_at_ms() - now) / 1_000).clamp(1, MAX_HIDDEN_S);
-            // A message that comes back before the lease's end is put back by the fetch that meets it. One second less
+            // A message that comes back before the lease's end is hidden again by the fetch that receives it. One second less
             // than the receive's is the time that this fetch itself took.
             // On a FIFO queue it must not come back before: only the latest receipt deletes it.
             let too_short = self.engine.transport.is_fifo() && ends_s > self.hidden_s;
@@ -267,7 +267,7 @@ impl MessageHandler<'_> {
     /// No such job: the put may still be on its way, or was never made.
     fn orphan(&self, message: &Received) -> Handled {
         if !is_young(message.sent_at_ms, self.engine.now_ms()) {
-            tracing::info!(queue = message.sqs_queue.queue, "the message of a job that does not exist was dropped");
+            tracing::info!(queue = message.sqs_queue.queue, "message of a missing job dropped");
         }
         Handled::of(Disposition::delete_unless_young(message.sent_at_ms, self.engine.now_ms()))
     }

@@ -34,7 +34,7 @@ impl MessageHandler<'_> {
                     Ok(Fire::Over { at_ms, outcome: Outcome::Skipped, .. }) if at_ms == time.at_ms => {
                         Ok(Occurrence::Handled(Handled::Stale))
                     }
-                    // What fired may be another occurrence than this message's, which somebody else fired: the claim tells.
+                    // What fired may be another occurrence than this message's, which another process fired: the claim tells.
                     Ok(Fire::Over { .. } | Fire::NotDue | Fire::Gone) => Ok(Occurrence::Over),
                     Ok(Fire::Raced) => Ok(Occurrence::Handled(Handled::back(PUT_BACK_S))),
                     Err(error) if error.code == ErrorCode::InternalError => {
