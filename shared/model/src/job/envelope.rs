@@ -193,6 +193,70 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job that is available as of `now_ms` (ms since the Unix epoch), with the defaults of every option.
+    #[must_use]
+    pub(super) fn new(id: JobId, job_type: String, queue: String, args: Json, now_ms: i64) -> Self {
+        Self {
+            id,
+            job_type,
+            queue,
+            args,
+            meta: None,
+            priority: 0,
+            tags: None,
+            schema: None,
+            timeout_ms: None,
+            visibility_timeout_ms: None,
+            retry: RetryPolicy::default(),
+            retry_given: None,
+            unique: None,
+            unique_key: None,
+            rate_limit: None,
+            limit: None,
+            holds: Vec::new(),
+            extra: None,
+            revision: 0,
+            nonce: None,
+            state: State::Available,
+            created_at: now_ms,
+            enqueued_at: Some(now_ms),
+            scheduled_at: None,
+            expires_at: None,
+            due_at: None,
+            in_due_index: false,
+            parked: None,
+            attempt: 0,
+            started_at: None,
+            lease: None,
+            ended_lease: None,
+            ended_receipt: None,
+            lapsed: Vec::new(),
+            errors: Vec::new(),
+            requeues: 0,
+            past_errors: 0,
+            retry_delay_ms: None,
+            result: None,
+            completed_at: None,
+            cancelled_at: None,
+            discarded_at: None,
+            activated_at: None,
+            retried_at: None,
+            previous_state: None,
+            dead_letter: false,
+            group: None,
+            retention: QueueRetention::default(),
+            member_of: None,
+            parents: None,
+            parent_results: None,
+            keeps_result: super::Keep::Never,
+            cancel_requested_at: None,
+            batch: None,
+            cron: None,
+            waits_for: None,
+            successor: None,
+        }
+    }
+
     /// The last error of the present life; a completed job has none.
     #[must_use]
     pub fn error(&self) -> Option<&JobError> {

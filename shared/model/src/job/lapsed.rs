@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::MAX_VISIBILITY_MS;
 use super::envelope::{Job, Lease};
 use super::step::Holder;
-use super::validate::MAX_VISIBILITY_MS;
 
 /// Workers remembered; beyond it the oldest becomes one without a name.
 const MAX_LAPSED: usize = 4;
