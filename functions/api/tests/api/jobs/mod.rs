@@ -1,0 +1,8 @@
+//! Jobs: one, many, unique, dead.
+
+mod batch;
+mod bulk;
+mod dead_letters;
+mod idempotency;
+mod one;
+mod unique;
