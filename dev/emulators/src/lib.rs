@@ -3,7 +3,7 @@
 //!
 //! It knows nothing of Open Job Spec: it speaks the AWS wire protocols, so any AWS SDK can be
 //! pointed at it. What AWS does rarely (duplicates, reordering, throttling, lost answers) can be
-//! switched on with [`SqsFaults`], and time can be driven by hand with [`ManualClock`].
+//! switched on with [`SqsFaults`] and [`DynamoDbFaults`], and time can be driven by hand with [`ManualClock`].
 //!
 //! How the SQS emulator decides what AWS leaves open:
 //! - Standard queues deliver in the order in which messages first became visible. A message that
@@ -25,7 +25,7 @@ mod local_aws;
 mod sqs;
 
 pub use clock::{EmulatorClock, ManualClock};
-pub use dynamodb::{DynamoDb, DynamoDbOptions};
+pub use dynamodb::{DynamoDb, DynamoDbFaults, DynamoDbOptions};
 pub use error::StartError;
 pub use local_aws::{LocalAws, LocalAwsOptions};
 pub use sqs::{ActionCounters, Counters, FaultControl, QueueDepth, Sqs, SqsFaults, SqsOptions};

@@ -5,13 +5,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Parser;
 use ojs_api::cors::Origins;
 use ojs_core::Settings;
 use ojs_core::settings::SettingsError;
-use ojs_emulators::SqsFaults;
-use ojs_local::{STATS_MAX_JOBS, Stack, StackOptions, StartError};
+use ojs_local::{Chaos, STATS_MAX_JOBS, Stack, StackOptions, StartError};
 use ojs_telemetry::Telemetry;
 
 /// The local stack of ojs-serverless: DynamoDB, SQS and the OJS API in one process.
@@ -33,9 +33,14 @@ struct Args {
     /// Do not tick: the scheduler and cron functions are invoked by hand instead
     #[arg(long)]
     no_ticks: bool,
-    /// Misbehave as SQS may: duplicate and reorder deliveries, answer short polls empty
-    #[arg(long)]
-    chaos: bool,
+    /// Misbehave as AWS may. `soft`, the default without a value: SQS duplicates and reorders deliveries and answers
+    /// short polls empty. `hard`: both also throttle, lose answers and are slow, batches fail in part, counts and
+    /// indexes lag, and transactions conflict
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "soft")]
+    chaos: Option<Chaos>,
+    /// Seed of what --chaos decides; a random one, which is printed, without it
+    #[arg(long, value_name = "N", requires = "chaos")]
+    chaos_seed: Option<u64>,
 }
 
 #[tokio::main]
@@ -60,6 +65,8 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args, telemetry: Telemetry) -> Result<(), Box<dyn std::error::Error>> {
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let chaos = args.chaos.map(|chaos| (chaos, args.chaos_seed.unwrap_or_else(any_seed)));
+    let (faults, dynamodb_faults) = chaos.map(|(chaos, seed)| chaos.faults(seed)).unwrap_or_default();
     let options = StackOptions {
         api_addr: loopback(args.port),
         dynamodb_addr: loopback(args.dynamodb_port),
@@ -69,19 +76,24 @@ async fn run(args: Args, telemetry: Telemetry) -> Result<(), Box<dyn std::error:
         cors_origins: Origins::from_lookup(|name| std::env::var(name).ok())?,
         telemetry,
         ticks: !args.no_ticks,
-        faults: if args.chaos { chaos() } else { SqsFaults::default() },
+        faults,
+        dynamodb_faults,
     };
     let table = options.settings.table.clone();
     let stack = Stack::start(options).await.map_err(|error| explain(error, args.port))?;
     announce(&stack, &args, &table);
+    if let Some((chaos, seed)) = chaos {
+        println!("chaos: {chaos:?}, seed {seed} (--chaos-seed={seed} decides the same)");
+    }
     stopped().await?;
     println!("stopping");
     stack.shutdown().await;
     Ok(())
 }
 
-fn chaos() -> SqsFaults {
-    SqsFaults { duplicate_delivery: 0.1, reorder: 0.2, empty_short_poll: 0.2, ..SqsFaults::default() }
+fn any_seed() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since_epoch.subsec_nanos().into()
 }
 
 fn explain(error: StartError, port: u16) -> String {

@@ -8,7 +8,7 @@ use ojs_api::cors::{self, Origins};
 use ojs_api::{Api, Running, router, serve};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Engine, Settings, SystemClock};
-use ojs_emulators::{DynamoDbOptions, LocalAws, LocalAwsOptions, SqsFaults, SqsOptions};
+use ojs_emulators::{DynamoDbFaults, DynamoDbOptions, LocalAws, LocalAwsOptions, SqsFaults, SqsOptions};
 use ojs_telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -39,6 +39,8 @@ pub struct StackOptions {
     pub settings: Settings,
     /// How SQS misbehaves.
     pub faults: SqsFaults,
+    /// How DynamoDB misbehaves.
+    pub dynamodb_faults: DynamoDbFaults,
     /// Origins whose pages may call the API.
     pub cors_origins: Origins,
     /// Where numbers and traces go.
@@ -57,6 +59,7 @@ impl Default for StackOptions {
             db: None,
             settings: Settings { stats_max_jobs: STATS_MAX_JOBS, test_directives: true, ..Settings::default() },
             faults: SqsFaults::default(),
+            dynamodb_faults: DynamoDbFaults::default(),
             cors_origins: Origins::default(),
             telemetry: Telemetry::default(),
             ticks: true,
@@ -107,6 +110,8 @@ impl Stack {
                 addr: options.dynamodb_addr,
                 path: options.db.clone(),
                 ttl_sweep: Some(TTL_SWEEP),
+                faults: options.dynamodb_faults.clone(),
+                ..DynamoDbOptions::default()
             },
         })
         .await?;

@@ -6,7 +6,9 @@ use ojs_api::{Api, Running, router};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::engine::{Ack, Fetch};
 use ojs_core::{Engine, Settings};
-use ojs_emulators::{DynamoDbOptions, EmulatorClock, LocalAws, LocalAwsOptions, ManualClock, SqsFaults, SqsOptions};
+use ojs_emulators::{
+    DynamoDbFaults, DynamoDbOptions, EmulatorClock, LocalAws, LocalAwsOptions, ManualClock, SqsFaults, SqsOptions,
+};
 use ojs_fault_injection::Wire;
 use ojs_model::JobId;
 use ojs_model::cron::Cron;
@@ -41,10 +43,22 @@ impl TestStack {
     /// # Panics
     /// When the emulators do not start.
     pub async fn start_with(settings: Settings, faults: SqsFaults) -> Self {
+        Self::start_disturbed(settings, faults, DynamoDbFaults::default()).await
+    }
+
+    /// The same, and DynamoDB misbehaves by `dynamodb_faults`; the lag of indexes follows the test's clock.
+    ///
+    /// # Panics
+    /// When the emulators do not start.
+    pub async fn start_disturbed(settings: Settings, faults: SqsFaults, dynamodb_faults: DynamoDbFaults) -> Self {
         let manual = ManualClock::new(START_MS);
         let aws = LocalAws::start(LocalAwsOptions {
             sqs: SqsOptions { clock: EmulatorClock::Manual(Arc::clone(&manual)), faults, ..SqsOptions::default() },
-            dynamodb: DynamoDbOptions::default(),
+            dynamodb: DynamoDbOptions {
+                faults: dynamodb_faults,
+                clock: EmulatorClock::Manual(Arc::clone(&manual)),
+                ..DynamoDbOptions::default()
+            },
         })
         .await
         .expect("emulators start");
