@@ -162,6 +162,11 @@ conformance-level-%: ## Run the official suite of one level: conformance-level-0
 conformance-own: ## Run this project's own conformance suites
 	$(conformance) dev/conformance/suites $(ARGS)
 
+.PHONY: soak
+soak: ## Kill the API at random under load, then check that nothing was lost (SOAK_SECONDS=60 SOAK_MODE=plain|hard SOAK_SEED=n)
+	cargo build $(LOCKED) --bin api --bin scheduler --bin cron --bin ojs-soak
+	$(run_bin) ojs-soak -- $(ARGS)
+
 .PHONY: bench
 bench: bench-cost bench-speed bench-ticks bench-fanout ## Run all benchmarks (results in target/bench/)
 
