@@ -13,7 +13,7 @@ COPY . .
 # layer, hence the copy.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release -p ojs-api -p ojs-scheduler -p ojs-cron \
+    cargo build --locked --release -p ojs-api-main -p ojs-scheduler -p ojs-cron \
     && mkdir /programs \
     && cp target/release/api target/release/scheduler target/release/cron /programs/
 

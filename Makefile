@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # Passed on to the program a target runs.
 ARGS ?=
+# `make run OTLP=1`: the local stack with the exporter of traces.
+OTLP ?=
 # Official OJS conformance suites; the levels below this folder.
 SUITES ?= ../shared/ojs/conformance-suites
 # Conformance level; all levels without it.
@@ -22,7 +24,7 @@ ARCH ?= x86_64
 export LAMBDA_PORT ?= 9000
 
 # Packages that are deployed.
-FUNCTIONS := ojs-api ojs-scheduler ojs-cron
+FUNCTIONS := ojs-api-main ojs-scheduler ojs-cron
 # CI builds exactly what Cargo.lock says.
 export LOCKED := $(if $(CI),--locked)
 
@@ -36,8 +38,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Run the local stack on :8080 (ARGS="--db FILE --port N ...")
-	$(run_bin) ojs-local -- $(ARGS)
+run: ## Run the local stack on :8080 (ARGS="--db FILE --port N ...", OTLP=1 for traces)
+	$(run_bin) ojs-local $(if $(OTLP),--features ojs-local/otlp) -- $(ARGS)
 
 .PHONY: dev
 dev: ## Run the local stack and restart it when a source file changes (ARGS as for run)

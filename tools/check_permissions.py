@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = "shared/core/src"
 # Function → the sources of its own. All of them may run.
 FUNCTIONS = {
-    "api": ["functions/api/src", "shared/telemetry/src"],
+    "api": ["functions/api-main/src", "functions/api/src", "shared/telemetry/src"],
     "scheduler": ["functions/scheduler/src", "shared/tick/src", "shared/telemetry/src"],
     "cron": ["functions/cron/src", "shared/tick/src", "shared/telemetry/src"],
 }

@@ -27,7 +27,7 @@ done
 
 # -p, as what is deployed is built (`make build`): with the whole workspace's features the programs would be larger.
 if $built; then
-    cargo build ${LOCKED:+"$LOCKED"} --release -p ojs-api -p ojs-scheduler
+    cargo build ${LOCKED:+"$LOCKED"} --release -p ojs-api-main -p ojs-scheduler
     arguments+=(--binary "$target_dir/release/api" --binary "$target_dir/release/scheduler")
 fi
 cargo build ${LOCKED:+"$LOCKED"} --profile measure --bin ojs-local

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<Process> {
     let own_rss_kib = machine::rss_kib(std::process::id());
     let api = std::env::current_exe()?.with_file_name("api");
     if !api.is_file() {
-        println!("\n{} is not built (cargo build --release -p ojs-api): its start is not measured", api.display());
+        println!("\n{} is not built (cargo build --release -p ojs-api-main): its start is not measured", api.display());
         return Ok(Process { api: None, own_rss_kib });
     }
     let stage = Stage::start().await?;

@@ -12,7 +12,13 @@ use ojs_api::cors::Origins;
 use ojs_core::Settings;
 use ojs_core::settings::SettingsError;
 use ojs_local::{Chaos, STATS_MAX_JOBS, Stack, StackOptions, StartError};
-use ojs_telemetry::Telemetry;
+use ojs_telemetry::{Exporter, Telemetry};
+
+/// `make run OTLP=1` builds with the exporter of traces. Without it a cold build is shorter.
+#[cfg(feature = "otlp")]
+const EXPORTER: Option<Exporter> = Some(ojs_otlp::exporter);
+#[cfg(not(feature = "otlp"))]
+const EXPORTER: Option<Exporter> = None;
 
 /// The local stack of ojs-serverless: DynamoDB, SQS and the OJS API in one process.
 #[derive(Debug, Parser)]
@@ -46,7 +52,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let ended = match Telemetry::start("local") {
+    let ended = match Telemetry::start("local", EXPORTER) {
         Ok(telemetry) => {
             let ended = run(args, telemetry.clone()).await;
             telemetry.stop();

@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod config;
 mod extract;
+mod invocation;
 mod layers;
 pub mod problem;
 mod reply;
@@ -16,6 +17,7 @@ mod state;
 mod workers;
 
 pub use config::Config;
+pub use invocation::Invocation;
 pub use layers::cors;
 pub use router::{Route, router, routes};
 pub use serving::{Running, serve};

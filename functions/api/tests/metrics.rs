@@ -24,7 +24,7 @@ async fn numbers_are_told_to_whoever_may_read() {
         traces: None,
     };
     // Before the clients are made: they are counted only then.
-    let telemetry = Telemetry::start_with(Ok(config)).unwrap();
+    let telemetry = Telemetry::start_with(Ok(config), None).unwrap();
     let stack = TestStack::start().await;
     let api = |telemetry: &Telemetry, keys| ojs_api::Api {
         engine: Arc::clone(&stack.engine),

@@ -36,7 +36,7 @@ async fn a_job_carries_its_trace_to_its_end() {
         metrics: MetricsTo::Off,
         traces: Some(traces),
     };
-    let telemetry = Telemetry::start_with(Ok(config)).unwrap();
+    let telemetry = Telemetry::start_with(Ok(config), Some(ojs_otlp::exporter)).unwrap();
     assert!(telemetry.has_traces());
     let stack = TestStack::start().await;
     let api = ojs_api::Api {

@@ -3,7 +3,7 @@
 //! | what | where | told by |
 //! |---|---|---|
 //! | [logs](logs) | standard error, JSON lines (text on a terminal) | `RUST_LOG` |
-//! | [traces](traces) | an OpenTelemetry collector, OTLP over gRPC | `OTEL_EXPORTER_OTLP_ENDPOINT` |
+//! | [traces](traces) | an OpenTelemetry collector, by the exporter of `ojs-otlp` | `OTEL_EXPORTER_OTLP_ENDPOINT` |
 //! | [numbers](numbers) | CloudWatch (in Lambda), Prometheus (elsewhere) | `OJS_METRICS` |
 
 mod config;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub use config::{Config, MetricsTo, TracesTo};
 use metrics::Numbers;
 use ojs_core::settings::SettingsError;
+pub use traces::Exporter;
 use traces::Traces;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -32,21 +33,25 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Starts logs, and traces and numbers if the environment asks for them. Once per process, within its tokio runtime. `function`:
-    /// `api`, `scheduler`, `cron` or `local`.
+    /// `api`, `scheduler`, `cron` or `local`. A program without `exporter` says in the log that it sends no traces, if the environment
+    /// asks for them.
     ///
     /// # Errors
     /// [`SettingsError`] naming the first variable that cannot be used. Logs are started all the same.
-    pub fn start(function: &'static str) -> Result<Self, SettingsError> {
-        Self::start_with(Config::from_lookup(function, |name| std::env::var(name).ok()))
+    pub fn start(function: &'static str, exporter: Option<Exporter>) -> Result<Self, SettingsError> {
+        Self::start_with(Config::from_lookup(function, |name| std::env::var(name).ok()), exporter)
     }
 
     /// The same with what would be read from the environment.
     ///
     /// # Errors
     /// `config`'s.
-    pub fn start_with(config: Result<Config, SettingsError>) -> Result<Self, SettingsError> {
+    pub fn start_with(
+        config: Result<Config, SettingsError>,
+        exporter: Option<Exporter>,
+    ) -> Result<Self, SettingsError> {
         let traces = match &config {
-            Ok(Config { traces: Some(traces), .. }) => Traces::start(traces).map(Arc::new).map_err(Some),
+            Ok(Config { traces: Some(traces), .. }) => traces::start(traces, exporter).map(Arc::new).map_err(Some),
             _ => Err(None),
         };
         let layer = traces.as_ref().ok().map(|traces| traces.layer());
@@ -55,7 +60,7 @@ impl Telemetry {
         let config = config?;
         let traces = traces.map_err(|problem| {
             if let Some(problem) = problem {
-                tracing::warn!(problem, "no traces: the exporter cannot be made");
+                tracing::warn!(problem, "no traces");
             }
         });
         Ok(Self { traces: traces.ok(), numbers: Numbers::start(&config) })

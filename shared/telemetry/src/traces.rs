@@ -1,13 +1,9 @@
-//! Traces: spans of requests, ticks and AWS calls, sent to a collector by OTLP over gRPC.
+//! Traces: spans of requests, ticks and AWS calls, sent to a collector. Their exporter is the crate `ojs-otlp`.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
-use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig, WithTonicConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -15,6 +11,12 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::TracesTo;
+
+/// Makes the provider that sends spans to a collector, or says why it cannot: `ojs_otlp::exporter`.
+pub type Exporter = fn(&TracesTo) -> Result<SdkTracerProvider, String>;
+
+/// What a program without an exporter answers to settings that ask for traces.
+const NO_EXPORTER: &str = "this program is built without the exporter; the local stack has it with `make run OTLP=1`";
 
 /// How long an unreachable collector is left alone by [`Traces::flush`].
 const PAUSE: Duration = Duration::from_secs(60);
@@ -26,29 +28,17 @@ pub struct Traces {
     paused_until: Mutex<Option<Instant>>,
 }
 
+/// Starts to send spans to the collector that the environment names.
+pub(crate) fn start(to: &TracesTo, exporter: Option<Exporter>) -> Result<Traces, String> {
+    let exporter = exporter.ok_or_else(|| NO_EXPORTER.to_owned())?;
+    exporter(to).map(Traces::new)
+}
+
 impl Traces {
-    /// Connects lazily: a collector that is away is no error. Needs a multi-threaded tokio runtime around it.
-    ///
-    /// # Errors
-    /// Why the exporter cannot be made.
-    pub fn start(to: &TracesTo) -> Result<Self, String> {
-        let mut exporter = SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(to.endpoint.clone())
-            .with_timeout(to.timeout)
-            // A sandbox would be kept awake, and billed, while it waits between tries.
-            .with_retry_policy(RetryPolicy::default().with_max_retries(0));
-        if to.endpoint.starts_with("https:") {
-            // By itself the exporter trusts no authority at all.
-            exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
-        }
-        let exporter = exporter.build().map_err(|error| error.to_string())?;
-        let resource = Resource::builder()
-            .with_service_name(to.service.clone())
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
-        Ok(Self { provider, paused_until: Mutex::new(None) })
+    /// With the spans' destination.
+    #[must_use]
+    pub fn new(provider: SdkTracerProvider) -> Self {
+        Self { provider, paused_until: Mutex::new(None) }
     }
 
     /// The layer that makes OpenTelemetry's spans of tracing's.

@@ -30,7 +30,7 @@ pub async fn run(
     name: &'static str,
     tick: impl AsyncFn(&Engine, TickBudget) -> Result<Value, ojs_model::Error>,
 ) -> ExitCode {
-    let served = match Telemetry::start(name) {
+    let served = match Telemetry::start(name, Some(ojs_otlp::exporter)) {
         Ok(telemetry) => {
             let served = serve(name, &telemetry, &tick).await;
             telemetry.stop();

@@ -9,7 +9,6 @@ pub mod keyring;
 pub mod keys;
 pub(crate) mod permissions;
 pub mod roles;
-pub mod secret;
 
 pub use keyring::Keyring;
 pub use keys::{ApiKeys, Principal};

@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use super::OJS_VERSION;
 use super::observe::{measured, span};
+use crate::invocation::Invocation;
 use crate::problem::Problem;
 use crate::reply::{JSON, MEDIA_TYPE, PROMETHEUS};
 use crate::serving::AtWork;
@@ -114,6 +115,5 @@ async fn run_to_completion<T: Send + 'static>(
 
 /// When Lambda kills the function, ms since the Unix epoch; `None` elsewhere.
 fn function_deadline_ms(request: &Request) -> Option<i64> {
-    let deadline = request.extensions().get::<lambda_http::Context>()?.deadline;
-    i64::try_from(deadline).ok().filter(|at| *at > 0)
+    request.extensions().get::<Invocation>()?.deadline_ms
 }

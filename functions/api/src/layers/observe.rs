@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode};
 use ojs_core::observe::metrics;
 use tracing::field::Empty;
 
+use crate::invocation::Invocation;
 use crate::state::Api;
 
 /// The request's span: what its log lines say, and more where there are traces.
@@ -18,7 +19,7 @@ pub(super) fn span(
     path: &str,
     route: Option<&str>,
 ) -> tracing::Span {
-    let aws_request_id = request.extensions().get::<lambda_http::Context>().map(|context| context.request_id.as_str());
+    let aws_request_id = request.extensions().get::<Invocation>().map(|invocation| invocation.request_id.as_str());
     if !api.telemetry.has_traces() {
         return tracing::info_span!(
             "request", request_id, %method, path, aws_request_id, trace_id = Empty, principal = Empty

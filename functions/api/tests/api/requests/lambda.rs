@@ -8,7 +8,7 @@ use lambda_http::lambda_runtime::{Context, LambdaEvent};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Service};
 use ojs_api::auth::Keyring;
-use ojs_api::{Api, router};
+use ojs_api::{Api, Invocation, router};
 use ojs_core::engine::MAX_ANSWER_BYTES;
 use ojs_model::json::escaped_bytes;
 use ojs_testkit::{TestStack, fields};
@@ -88,11 +88,10 @@ async fn a_large_fetch_fits_and_what_does_not_fit_loses_no_attempt() {
 async fn the_function_s_own_deadline_counts() {
     let stack = TestStack::start().await;
     let id = stack.enqueue(json!({})).await.id;
-    let now = u64::try_from(stack.engine.now_ms()).unwrap();
+    let now = stack.engine.now_ms();
     for (killed_in_ms, status) in [(10_000, 200), (400, 503)] {
-        let mut context = Context::default();
-        context.deadline = now + killed_in_ms;
-        let request = Request::get(format!("/ojs/v1/jobs/{id}")).extension(context).body(Body::empty()).unwrap();
+        let invocation = Invocation { request_id: "r".to_owned(), deadline_ms: Some(now + killed_in_ms) };
+        let request = Request::get(format!("/ojs/v1/jobs/{id}")).extension(invocation).body(Body::empty()).unwrap();
         let answer = send_raw(&stack, request).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
         assert_eq!(answer.headers.contains_key("retry-after"), status == 503);

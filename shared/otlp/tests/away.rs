@@ -28,7 +28,7 @@ async fn a_collector_that_is_away_is_left_alone() {
         metrics: MetricsTo::Off,
         traces: Some(traces),
     };
-    let telemetry = Telemetry::start_with(Ok(config)).unwrap();
+    let telemetry = Telemetry::start_with(Ok(config), Some(ojs_otlp::exporter)).unwrap();
     tracing::info_span!(target: "ojs_test", "request").in_scope(|| {});
     telemetry.flush();
     let first = tries.load(Ordering::Relaxed);

@@ -6,20 +6,19 @@ use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
 use futures::future::BoxFuture;
+use ojs_api::auth::keyring::Source;
 use ojs_core::aws::{https_client, load};
-
-use super::keyring::Source;
 
 /// Where keys come from: the current version of a secret in AWS Secrets Manager.
 #[derive(Debug, Clone)]
-pub struct Secret {
+pub(crate) struct Secret {
     client: Client,
     id: String,
 }
 
 impl Secret {
     /// The secret with this name or ARN. Region, endpoint and credentials come from the environment.
-    pub async fn new(id: String) -> Self {
+    pub(crate) async fn new(id: String) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Duration::from_secs(2))

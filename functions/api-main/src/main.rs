@@ -1,18 +1,20 @@
 //! The API function: Lambda where `AWS_LAMBDA_RUNTIME_API` is set, else an HTTP server on `OJS_PORT`.
 
+mod lambda;
+mod secret;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use lambda_http::Adapter;
-use lambda_http::lambda_runtime::Runtime;
-use lambda_http::lambda_runtime::layers::{OpenTelemetryFaasTrigger, OpenTelemetryLayer};
-use ojs_api::auth::{Keyring, secret::Secret};
+use ojs_api::auth::Keyring;
 use ojs_api::{Api, Config, Running, cors, router, serve};
 use ojs_core::aws::{Clients, ConnectOptions};
 use ojs_core::{Clock, Engine, SystemClock};
 use ojs_telemetry::Telemetry;
+
+use crate::secret::Secret;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -23,7 +25,7 @@ const SHUTDOWN: Duration = Duration::from_secs(25);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Telemetry::start("api") {
+    let ended = match Telemetry::start("api", Some(ojs_otlp::exporter)) {
         Ok(telemetry) => {
             let ended = run(&telemetry).await;
             telemetry.stop();
@@ -63,10 +65,7 @@ async fn run(telemetry: &Telemetry) -> Outcome<()> {
     let api = Api { engine, keys, max_body_bytes, telemetry: telemetry.clone(), started, running: running.clone() };
     let app = cors::allow(router(api, Router::new()), config.cors_origins);
     if in_lambda {
-        // Once the answer is posted and before the sandbox is frozen.
-        let telemetry = telemetry.clone();
-        let flush = OpenTelemetryLayer::new(move || telemetry.flush()).with_trigger(OpenTelemetryFaasTrigger::Http);
-        Runtime::new(Adapter::from(app)).layer(flush).run().await
+        lambda::serve(app, telemetry.clone()).await
     } else {
         let listener = tokio::net::TcpListener::bind(config.addr).await?;
         tracing::info!(addr = %listener.local_addr()?, "serving");
