@@ -4,6 +4,19 @@ use super::limits::{Limits, MAX_PERIOD_MS, Window};
 use super::parking::Parking;
 
 /// What has happened under one key: one item per key, written with compare and swap. Times are ms since the Unix epoch.
+///
+/// ```
+/// use ojs_model::limit::{LimitState, Limited, Limits, Window};
+///
+/// let now_ms = 1_700_000_000_000;
+/// let limits = Limits { rate: Some(Window { limit: 2, period_ms: 60_000 }), ..Limits::default() };
+/// let start = |state: &LimitState, job: &str, at_ms| state.start(&limits, job, at_ms + 30_000, at_ms);
+/// let one = start(&LimitState::default(), "job-1", now_ms).unwrap();
+/// let two = start(&one, "job-2", now_ms + 10_000).unwrap();
+/// // The window began with the first start.
+/// assert_eq!(start(&two, "job-3", now_ms + 20_000).unwrap_err(), Limited::Until(now_ms + 60_000));
+/// assert!(start(&two, "job-3", now_ms + 60_000).is_ok());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitState {
     /// Counts the writes; every state that a method here returns has the next one.

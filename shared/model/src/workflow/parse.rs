@@ -41,6 +41,23 @@ struct Reader<'a> {
 
 /// Reads a request for a workflow (workflows sections 4 to 6 and 10; HTTP binding section 14.1), and checks each of its jobs.
 ///
+/// ```
+/// use ojs_model::workflow::{Kind, parse_workflow};
+/// use ojs_model::{Ids, json::Fields};
+///
+/// let chain = br#"{"type": "chain", "steps": [
+///     {"type": "order.charge", "args": [42]},
+///     {"type": "order.ship", "args": [42]}
+/// ]}"#;
+/// let workflow = parse_workflow(Fields::from_body(chain)?, 1_700_000_000_000, &Ids::new())?;
+/// assert_eq!((workflow.kind, workflow.steps.len()), (Kind::Chain, 2));
+///
+/// let empty = br#"{"type": "chain", "steps": []}"#;
+/// let refused = parse_workflow(Fields::from_body(empty)?, 1_700_000_000_000, &Ids::new()).unwrap_err();
+/// assert!(refused.message.contains("'steps'"), "{}", refused.message);
+/// # Ok::<(), ojs_model::Error>(())
+/// ```
+///
 /// # Errors
 /// `invalid_request` for a workflow that cannot be: without steps, with too many, with ids that are there twice or not at all, with
 /// a cycle, with too many levels; as for an enqueue for each job; `unsupported` for unique jobs; `payload_too_large`.

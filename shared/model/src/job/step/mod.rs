@@ -129,6 +129,34 @@ pub enum Refusal {
 
 /// What `event` makes of `job` at `now_ms` (ms since the Unix epoch).
 ///
+/// A worker claims a job and acks it; a second ack finds the job completed:
+///
+/// ```
+/// use ojs_model::job::step::{Event, Holder, Refusal, step};
+/// use ojs_model::job::{Lease, State, parse_enqueue};
+/// use ojs_model::{Ids, json::Fields};
+///
+/// let now_ms = 1_700_000_000_000;
+/// let body = br#"{"type": "email.send", "args": []}"#;
+/// let job = parse_enqueue(Fields::from_body(body)?, now_ms, &Ids::new())?.job;
+/// let lease = Lease {
+///     worker: Some("worker-1".to_owned()),
+///     token: "token-1".to_owned(),
+///     until_ms: now_ms + 30_000,
+///     duration_ms: 30_000,
+///     deadline_ms: i64::MAX,
+///     receipt: None,
+/// };
+/// let active = step(&job, Event::Claim(lease), now_ms).unwrap().job;
+/// assert_eq!((active.state, active.attempt), (State::Active, 1));
+///
+/// let ack = || Event::Ack { holder: Holder::default(), result: None };
+/// let done = step(&active, ack(), now_ms + 900).unwrap();
+/// assert_eq!((done.from, done.job.state), (State::Active, State::Completed));
+/// assert_eq!(step(&done.job, ack(), now_ms + 950).unwrap_err(), Refusal::State(State::Completed));
+/// # Ok::<(), ojs_model::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Refusal`]; the job stays as it is.
 pub fn step(job: &Job, event: Event, now_ms: i64) -> Result<Change, Refusal> {
