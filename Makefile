@@ -121,7 +121,7 @@ deploy-local: ## Rehearse the deployment: template and functions in ministack, t
 
 .PHONY: check-examples
 check-examples: ## Run the clients and workers of examples/ against a local stack
-	cargo build $(LOCKED) --bin ojs-local
+	cargo build $(LOCKED) --bin ojs-local --bin ojs-example-worker --bin ojs-example-client
 	@tools/check_examples.sh
 
 .PHONY: check-release

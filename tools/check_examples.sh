@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the clients and workers of examples/ against a local stack. Languages that are not installed are skipped, by name.
-# The stack's program must have been built: `cargo build --bin ojs-local`.
+# The programs must have been built: `cargo build --bin ojs-local --bin ojs-example-worker --bin ojs-example-client`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/lib.sh
@@ -17,17 +17,17 @@ wait_until_up ojs-local $! "$logs/stack.log" 60 "$OJS_URL/ojs/v1/health"
 
 passed=0
 failed=0
-# check LANGUAGE PROGRAM ENDING: its client's job is done by its worker.
+# check LANGUAGE PROGRAM WORKER CLIENT: the client's job is done by the worker. PROGRAM runs both.
 check() {
-    local folder=examples/$1 program=$2 ending=$3 worker
+    local folder=examples/$1 program=$2 worker
     if ! command -v "$program" >/dev/null; then
         echo "skipped $folder: no $program here"
         return
     fi
-    OJS_MAX_JOBS=1 timeout 60 "$program" "$folder/worker.$ending" >"$logs/$1-worker.log" 2>&1 &
+    OJS_MAX_JOBS=1 timeout 60 "$program" "$3" >"$logs/$1-worker.log" 2>&1 &
     worker=$!
     children+=("$worker")
-    if timeout 60 "$program" "$folder/client.$ending" bob@example.com | tee "$logs/$1-client.log" | grep -q '^completed {"sent": *true}' && wait "$worker"; then
+    if timeout 60 "$program" "$4" bob@example.com | tee "$logs/$1-client.log" | grep -q '^completed {"sent": *true}' && wait "$worker"; then
         echo "ok      $folder"
         passed=$((passed + 1))
     else
@@ -36,7 +36,8 @@ check() {
     fi
 }
 
-check python python3 py
-check node node mjs
+check rust env "$target_dir/debug/ojs-example-worker" "$target_dir/debug/ojs-example-client"
+check python python3 examples/python/worker.py examples/python/client.py
+check node node examples/node/worker.mjs examples/node/client.mjs
 echo "$passed passed, $failed failed"
 [[ $failed == 0 ]]
