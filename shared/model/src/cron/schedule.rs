@@ -21,12 +21,12 @@ const HORIZON_S: i64 = 36_525 * 86_400;
 ///
 /// ```
 /// use ojs_model::cron::Schedule;
-/// use ojs_model::time::{format_ms, parse_timestamp};
+/// use ojs_model::time::{format_ms, parse_rfc3339};
 ///
 /// // Every day at 02:30 in Berlin. On 29 March 2026 clocks pass over that time.
 /// let (schedule, zone) = Schedule::parse("expression", "30 2 * * *", "europe/berlin")?;
 /// assert_eq!(zone, "Europe/Berlin");
-/// let from = parse_timestamp("2026-03-28T12:00:00Z").unwrap();
+/// let from = parse_rfc3339("2026-03-28T12:00:00Z").unwrap();
 /// assert_eq!(format_ms(schedule.next(from).unwrap().at_ms), "2026-03-30T00:30:00.000Z");
 ///
 /// let (every, _) = Schedule::parse("expression", "@every 90s", "UTC")?;

@@ -12,36 +12,6 @@ use super::state::State;
 use super::step::fail;
 use crate::time::format_ms;
 
-<<<<<<< HEAD:shared/model/src/job/as_of.rs
-=======
-/// The job as of `now_ms` (ms since the Unix epoch).
-///
-/// Depends on nothing but its arguments, so every reader finds the same.
-///
-/// ```
-/// use ojs_model::job::{State, parse_enqueue, settle};
-/// use ojs_model::{Ids, json::Fields};
-///
-/// let now_ms = 1_700_000_000_000;
-/// let body = br#"{"type": "report.build", "args": [], "options": {"scheduled_at": "+PT1H", "expires_at": "+PT2H"}}"#;
-/// let job = parse_enqueue(Fields::from_body(body)?, now_ms, &Ids::new())?.job;
-/// let state_after = |minutes: i64| settle(&job, now_ms + minutes * 60_000).state;
-/// assert_eq!(state_after(59), State::Scheduled);
-/// assert_eq!(state_after(60), State::Available);
-/// assert_eq!(state_after(120), State::Discarded);
-/// # Ok::<(), ojs_model::Error>(())
-/// ```
-#[must_use]
-pub fn settle(job: &Job, now_ms: i64) -> Cow<'_, Job> {
-    let mut job = Cow::Borrowed(job);
-    // Each round moves the job one transition on; a lapsed attempt can lead to a retry that is due as well.
-    while let Some(change) = overdue(&job, now_ms) {
-        change.apply(job.to_mut());
-    }
-    job
-}
-
->>>>>>> 8c41f94 (model: examples in the documentation, run as tests):shared/model/src/job/settle.rs
 enum Overdue {
     /// The scheduled or retry time came at this ms.
     Due(i64),
@@ -167,6 +137,20 @@ impl Job {
     /// The job as of `now_ms` (ms since the Unix epoch): what the clock has made of it.
     ///
     /// Depends on nothing but its arguments, so every reader finds the same.
+    ///
+    /// ```
+    /// use ojs_model::job::{State, parse_enqueue};
+    /// use ojs_model::{Ids, json::Fields};
+    ///
+    /// let now_ms = 1_700_000_000_000;
+    /// let body = br#"{"type": "report.build", "args": [], "options": {"scheduled_at": "+PT1H", "expires_at": "+PT2H"}}"#;
+    /// let job = parse_enqueue(Fields::from_body(body)?, now_ms, &Ids::new())?.job;
+    /// let state_after = |minutes: i64| job.as_of(now_ms + minutes * 60_000).state;
+    /// assert_eq!(state_after(59), State::Scheduled);
+    /// assert_eq!(state_after(60), State::Available);
+    /// assert_eq!(state_after(120), State::Discarded);
+    /// # Ok::<(), ojs_model::Error>(())
+    /// ```
     #[must_use]
     pub fn as_of(&self, now_ms: i64) -> Cow<'_, Self> {
         let mut job = Cow::Borrowed(self);

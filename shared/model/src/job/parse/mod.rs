@@ -56,6 +56,20 @@ const SYSTEM_FIELDS: &[&str] = &[
 
 /// Reads an enqueue request into the job it asks for.
 ///
+/// ```
+/// use ojs_model::job::{State, parse_enqueue};
+/// use ojs_model::{Ids, json::Fields};
+///
+/// let body = br#"{"type": "email.send", "args": ["bob@example.com"], "options": {"queue": "mail", "scheduled_at": "+PT5M"}}"#;
+/// let now_ms = 1_700_000_000_000;
+/// let job = parse_enqueue(Fields::from_body(body)?, now_ms, &Ids::new())?.job;
+/// assert_eq!((job.queue.as_str(), job.state, job.due_at), ("mail", State::Scheduled, Some(now_ms + 300_000)));
+///
+/// let refused = parse_enqueue(Fields::from_body(br#"{"type": "email.send"}"#)?, now_ms, &Ids::new()).unwrap_err();
+/// assert_eq!(refused.message, "'args' is required.");
+/// # Ok::<(), ojs_model::Error>(())
+/// ```
+///
 /// # Errors
 /// `invalid_request` (400) for any field rule, `validation_error` (422) for the retry policy, `unsupported` (422) for
 /// another specversion, `payload_too_large` (413) for an envelope over [`MAX_ENVELOPE_BYTES`] or a meta over
