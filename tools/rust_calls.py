@@ -14,7 +14,8 @@ import re
 RECEIVERS = {"engine": "Engine", "store": "Store", "transport": "Transport"}
 SPECIAL = set(RECEIVERS.values())
 
-IMPL = re.compile(r"\bimpl\b(?:<[^{;]*?>)?\s+(?:[^{;()]*?\bfor\s+)?&?(?:'\w+ )?(?:\w+::)*(\w+)[^{;]*\{")
+# An `impl` at the beginning of an item, not that of an argument (`impl Into<String>`).
+IMPL = re.compile(r"(?:^ ?|(?<=[{};\]] ))impl\b(?:<[^{;]*?>)?\s+(?:[^{;()]*?\bfor\s+)?&?(?:'\w+ )?(?:\w+::)*(\w+)[^{;]*\{")
 FN = re.compile(r"\bfn (\w+)")
 TEST = re.compile(r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*(?:pub(?:\([^)]*\))? )?(?:mod|impl|fn|async fn)\b[^{;]*\{")
 METHOD = re.compile(r"\.(\w+)(?:::<[^()]*?>)?\(")

@@ -39,6 +39,7 @@ HELPER = """
 pub struct Round<'a> { engine: &'a Engine }
 impl<'a> Round<'a> {
     pub fn start(engine: &'a Engine) -> Self { Self { engine } }
+    pub fn named(engine: &'a Engine, name: impl Into<String>) -> Self { Self { engine } }
     pub async fn turn(self) { self.engine.idle().await }
 }
 pub async fn help(engine: &Engine) { if false { engine.store().create_table().await } }
