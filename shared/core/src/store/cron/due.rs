@@ -1,4 +1,5 @@
-use crate::store::dynamo::attributes::{get_n, take_s};
+use super::attributes as cron;
+use crate::store::dynamo::attributes::{SK, get_n, take_s};
 use crate::store::job::due::Place;
 use crate::store::{Store, keys};
 use ojs_model::cron::job_id;
@@ -33,19 +34,19 @@ impl Store {
     ) -> Result<(Vec<CronDueEntry>, Option<Place>)> {
         let (items, next) = self.due_page(keys::cron_pk(shard), until_ms, after, limit).await?;
         let entries = items.into_iter().filter_map(|mut item| {
-            let next_run_at = get_n(&item, "dus")?;
-            let name = take_s(&mut item, "sk")?;
+            let next_run_at = get_n(&item, cron::DUE_SORT)?;
+            let name = take_s(&mut item, SK)?;
             let message = JobRef {
                 id: job_id(&name, next_run_at),
-                job_type: take_s(&mut item, "ty")?,
-                queue: take_s(&mut item, "q")?,
-                priority: get_n(&item, "p").unwrap_or(0),
-                group: take_s(&mut item, "gr"),
+                job_type: take_s(&mut item, cron::JOB_TYPE)?,
+                queue: take_s(&mut item, cron::QUEUE)?,
+                priority: get_n(&item, cron::PRIORITY).unwrap_or(0),
+                group: take_s(&mut item, cron::GROUP),
                 due_at: None,
                 limit: None,
                 wakes: Some(CronTime { name: name.clone(), at_ms: next_run_at }),
             };
-            Some(CronDueEntry { woken: get_n(&item, "wk") == Some(next_run_at), name, message, next_run_at })
+            Some(CronDueEntry { woken: get_n(&item, cron::WOKEN_FOR) == Some(next_run_at), name, message, next_run_at })
         });
         Ok((entries.collect(), next))
     }

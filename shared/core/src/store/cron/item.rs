@@ -1,15 +1,7 @@
 //! A cron job as an item.
-//!
-//! | name | holds | | name | holds |
-//! |---|---|---|---|---|
-//! | `r` | revision | | `nc` | nonce of the last write |
-//! | `ex` `tz` | expression, time zone | | `ov` `off` | overlap policy unless `skip`, `true` when disabled |
-//! | `ds` | description | | `tp` `ty` `q` `p` `gr` | template, its type, queue, priority and message group |
-//! | `ca` `ua` | created, updated, ms | | `nx` `wk` | next occurrence, the one a message was sent ahead for, ms |
-//! | `la` `lj` | last occurrence that fired, ms; its job | | `rc` `kc` `bl` | runs, skips, jobs in a row that had to wait |
-//! | `kx` | latest skips (JSON) | | `dup` `dus` | due index |
 
-use crate::store::dynamo::attributes::{Item, get_n, get_u64, n, s, take_s};
+use super::attributes as cron;
+use crate::store::dynamo::attributes::{Attribute, Item, SK, get_n, get_u64, has, n, s, take_s};
 use crate::store::keys;
 use ojs_model::cron::{Cron, Definition, OverlapPolicy, Skip, Template};
 use ojs_model::error::{Error, Result};
@@ -20,53 +12,57 @@ use ojs_model::json::raw;
 pub(in crate::store) fn item_of(cron: &Cron) -> Result<Item> {
     let definition = &cron.definition;
     let mut item = keys::cron(cron.name());
-    let mut put = |name: &str, value| item.insert(name.to_owned(), value);
-    put("r", n(cron.revision));
-    put("ex", s(&definition.expression));
-    put("tz", s(&definition.timezone));
-    put("tp", s(definition.template.text.get()));
-    put("ty", s(&definition.template.job_type));
-    put("q", s(&definition.template.queue));
+    let mut put = |attribute: Attribute, value| item.insert(attribute.name().to_owned(), value);
+    put(cron::REVISION, n(cron.revision));
+    put(cron::EXPRESSION, s(&definition.expression));
+    put(cron::TIMEZONE, s(&definition.timezone));
+    put(cron::TEMPLATE, s(definition.template.text.get()));
+    put(cron::JOB_TYPE, s(&definition.template.job_type));
+    put(cron::QUEUE, s(&definition.template.queue));
     if definition.template.priority != 0 {
-        put("p", n(definition.template.priority));
+        put(cron::PRIORITY, n(definition.template.priority));
     }
     if let Some(group) = &definition.template.group {
-        put("gr", s(group));
+        put(cron::GROUP, s(group));
     }
-    put("ca", n(cron.created_at));
-    put("ua", n(cron.updated_at));
+    put(cron::CREATED_AT, n(cron.created_at));
+    put(cron::UPDATED_AT, n(cron.updated_at));
     if definition.overlap != OverlapPolicy::Skip {
-        put("ov", s(definition.overlap.as_str()));
+        put(cron::OVERLAP, s(definition.overlap.as_str()));
     }
     if !definition.enabled {
-        put("off", aws_sdk_dynamodb::types::AttributeValue::Bool(true));
+        put(cron::DISABLED, aws_sdk_dynamodb::types::AttributeValue::Bool(true));
     }
     if let Some(description) = &definition.description {
-        put("ds", s(description));
+        put(cron::DESCRIPTION, s(description));
     }
     if let Some(at_ms) = cron.next_run_at {
-        put("nx", n(at_ms));
-        put("dup", s(keys::cron_pk(keys::cron_shard(cron.name()))));
-        put("dus", n(at_ms));
+        put(cron::NEXT_RUN_AT, n(at_ms));
+        put(cron::DUE_PARTITION, s(keys::cron_pk(keys::cron_shard(cron.name()))));
+        put(cron::DUE_SORT, n(at_ms));
     }
-    for (name, number) in [("wk", cron.woken_for), ("la", cron.last_run_at)] {
+    for (name, number) in [(cron::WOKEN_FOR, cron.woken_for), (cron::LAST_RUN_AT, cron.last_run_at)] {
         if let Some(number) = number {
             put(name, n(number));
         }
     }
     if let Some(nonce) = cron.nonce {
-        put("nc", n(nonce));
+        put(cron::NONCE, n(nonce));
     }
     if let Some(job) = &cron.last_job {
-        put("lj", s(job.as_str()));
+        put(cron::LAST_JOB, s(job.as_str()));
     }
-    for (name, count) in [("rc", cron.run_count), ("kc", cron.skip_count), ("bl", u64::from(cron.backlog))] {
+    for (name, count) in [
+        (cron::RUN_COUNT, cron.run_count),
+        (cron::SKIP_COUNT, cron.skip_count),
+        (cron::BACKLOG, u64::from(cron.backlog)),
+    ] {
         if count > 0 {
             put(name, n(count));
         }
     }
     if !cron.skips.is_empty() {
-        put("kx", s(serde_json::to_string(&cron.skips).map_err(Error::internal)?));
+        put(cron::SKIPS, s(serde_json::to_string(&cron.skips).map_err(Error::internal)?));
     }
     Ok(item)
 }
@@ -76,44 +72,46 @@ pub(in crate::store) fn item_of(cron: &Cron) -> Result<Item> {
 /// # Errors
 /// `internal_error` when an attribute that must be there is not: somebody else wrote to the table.
 pub(in crate::store) fn cron_of(mut item: Item) -> Result<Cron> {
-    let name = take_s(&mut item, "sk").unwrap_or_default();
-    let broken = |attribute: &str| {
-        Error::internal(format_args!("cron {name}: attribute '{attribute}' is missing or unreadable"))
+    let name = take_s(&mut item, SK).unwrap_or_default();
+    let broken = |attribute: Attribute| {
+        Error::internal(format_args!("cron {name}: attribute '{}' is missing or unreadable", attribute.name()))
     };
-    let number = |attribute: &str| get_n(&item, attribute);
-    let count = |attribute: &str| get_u64(&item, attribute).unwrap_or(0);
-    let revision = get_u64(&item, "r").ok_or_else(|| broken("r"))?;
-    let created_at = number("ca").ok_or_else(|| broken("ca"))?;
-    let (updated_at, next_run_at, woken_for, last_run_at) = (number("ua"), number("nx"), number("wk"), number("la"));
-    let (run_count, skip_count, backlog) = (count("rc"), count("kc"), count("bl"));
-    let (nonce, priority) = (get_u64(&item, "nc"), number("p").unwrap_or(0));
-    let enabled = !item.contains_key("off");
-    let mut text = |attribute: &str| take_s(&mut item, attribute);
-    let overlap = match text("ov") {
-        Some(policy) => OverlapPolicy::parse(&policy).ok_or_else(|| broken("ov"))?,
+    let number = |attribute: Attribute| get_n(&item, attribute);
+    let count = |attribute: Attribute| get_u64(&item, attribute).unwrap_or(0);
+    let revision = get_u64(&item, cron::REVISION).ok_or_else(|| broken(cron::REVISION))?;
+    let created_at = number(cron::CREATED_AT).ok_or_else(|| broken(cron::CREATED_AT))?;
+    let (updated_at, next_run_at, woken_for, last_run_at) =
+        (number(cron::UPDATED_AT), number(cron::NEXT_RUN_AT), number(cron::WOKEN_FOR), number(cron::LAST_RUN_AT));
+    let (run_count, skip_count, backlog) = (count(cron::RUN_COUNT), count(cron::SKIP_COUNT), count(cron::BACKLOG));
+    let (nonce, priority) = (get_u64(&item, cron::NONCE), number(cron::PRIORITY).unwrap_or(0));
+    let enabled = !has(&item, cron::DISABLED);
+    let mut text = |attribute: Attribute| take_s(&mut item, attribute);
+    let overlap = match text(cron::OVERLAP) {
+        Some(policy) => OverlapPolicy::parse(&policy).ok_or_else(|| broken(cron::OVERLAP))?,
         None => OverlapPolicy::Skip,
     };
-    let skips: Vec<Skip> = match text("kx") {
-        Some(skips) => serde_json::from_str(&skips).map_err(|_| broken("kx"))?,
+    let skips: Vec<Skip> = match text(cron::SKIPS) {
+        Some(skips) => serde_json::from_str(&skips).map_err(|_| broken(cron::SKIPS))?,
         None => Vec::new(),
     };
     let template = Template {
-        text: raw(text("tp").ok_or_else(|| broken("tp"))?)?,
-        job_type: text("ty").ok_or_else(|| broken("ty"))?,
-        queue: text("q").ok_or_else(|| broken("q"))?,
+        text: raw(text(cron::TEMPLATE).ok_or_else(|| broken(cron::TEMPLATE))?)?,
+        job_type: text(cron::JOB_TYPE).ok_or_else(|| broken(cron::JOB_TYPE))?,
+        queue: text(cron::QUEUE).ok_or_else(|| broken(cron::QUEUE))?,
         priority,
-        group: text("gr"),
+        group: text(cron::GROUP),
     };
     let definition = Definition {
-        expression: text("ex").ok_or_else(|| broken("ex"))?,
-        timezone: text("tz").ok_or_else(|| broken("tz"))?,
+        expression: text(cron::EXPRESSION).ok_or_else(|| broken(cron::EXPRESSION))?,
+        timezone: text(cron::TIMEZONE).ok_or_else(|| broken(cron::TIMEZONE))?,
         overlap,
         enabled,
-        description: text("ds"),
+        description: text(cron::DESCRIPTION),
         template,
         name: name.clone(),
     };
-    let last_job = text("lj").map(|id| JobId::parse(&id).ok_or_else(|| broken("lj"))).transpose()?;
+    let last_job =
+        text(cron::LAST_JOB).map(|id| JobId::parse(&id).ok_or_else(|| broken(cron::LAST_JOB))).transpose()?;
     Ok(Cron {
         definition,
         revision,

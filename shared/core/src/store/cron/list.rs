@@ -1,9 +1,8 @@
-use futures::FutureExt;
 use futures::future::try_join_all;
 
 use super::item::cron_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::s;
+use crate::store::dynamo::attributes::{PK, SK, take_s};
+use crate::store::dynamo::query::Query;
 use crate::store::{Store, keys};
 use ojs_model::cron::Cron;
 use ojs_model::error::Result;
@@ -48,24 +47,12 @@ impl Store {
         limit: usize,
         consistent: bool,
     ) -> Result<(Vec<Cron>, Option<String>)> {
-        let mut query = self.client.query().table_name(&self.table).consistent_read(consistent);
-        query = match after {
-            Some(name) => query
-                .key_condition_expression("pk = :pk AND sk > :after")
-                .expression_attribute_values(":after", s(name)),
-            None => query.key_condition_expression("pk = :pk"),
-        };
-        let answer = query
-            .expression_attribute_values(":pk", s(keys::cron_pk(shard)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let end =
-            answer.last_evaluated_key.and_then(|mut key| crate::store::dynamo::attributes::take_s(&mut key, "sk"));
+        let partition = PK.is(keys::cron_pk(shard));
+        let names = partition.and_some(after.map(|name| SK.above(name)));
+        let page = Query::of(names, limit).consistent(consistent).in_table(self).await?;
+        let end = page.next.and_then(|mut key| take_s(&mut key, SK));
         // What is wrong with an item is in the log; it must not hide the others (I7).
-        let crons = answer.items.unwrap_or_default().into_iter().filter_map(|item| cron_of(item).ok()).collect();
+        let crons = page.items.into_iter().filter_map(|item| cron_of(item).ok()).collect();
         Ok((crons, end))
     }
 }

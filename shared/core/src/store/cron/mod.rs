@@ -1,5 +1,6 @@
 //! The cron item.
 
+pub(super) mod attributes;
 pub(super) mod delete;
 pub(super) mod due;
 pub(super) mod fire;

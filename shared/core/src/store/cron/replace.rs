@@ -1,12 +1,9 @@
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
-use futures::FutureExt;
-
+use super::attributes as cron;
 use super::item::{cron_of, item_of};
-use crate::aws::{Service, service_error};
 use crate::store::Store;
-use crate::store::dynamo::attributes::n;
+use crate::store::dynamo::expression::item_is_absent;
+use crate::store::dynamo::put_item::PutItem;
+use crate::store::dynamo::written::Written;
 use ojs_model::cron::Cron;
 use ojs_model::error::Result;
 
@@ -15,7 +12,7 @@ use ojs_model::error::Result;
 pub enum CronUpdated {
     /// Done; the cron job as it is now.
     Done(Box<Cron>),
-    /// Somebody else has written it since; this is it.
+    /// Another call has written it since; this is it.
     Refused(Box<Cron>),
     /// It is not there (any more).
     Missing,
@@ -31,31 +28,15 @@ impl Store {
         let mut new = new.clone();
         new.revision = old.map_or(0, |old| old.revision + 1);
         new.nonce = Some(nonce);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item_of(&new)?))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match old {
-            Some(old) => put
-                .condition_expression("r = :old_revision")
-                .expression_attribute_values(":old_revision", n(old.revision)),
-            None => put.condition_expression("attribute_not_exists(pk)"),
-        };
-        let failure = match put.send().boxed().await {
-            Ok(_) => return Ok(CronUpdated::Done(Box::new(new))),
-            Err(failure) => failure,
-        };
-        if let SdkError::ServiceError(e) = &failure
-            && let PutItemError::ConditionalCheckFailedException(refused) = e.err()
-        {
-            return match refused.item.clone().map(cron_of).transpose()? {
-                Some(found) if found.nonce == Some(nonce) => Ok(CronUpdated::Done(Box::new(found))),
-                Some(found) => Ok(CronUpdated::Refused(Box::new(found))),
-                None => Ok(CronUpdated::Missing),
-            };
+        let unchanged = old.map_or_else(item_is_absent, |old| cron::REVISION.is(old.revision));
+        match PutItem::new(item_of(&new)?).when(unchanged).showing_refused().put(self).await? {
+            Written::Done(_) => Ok(CronUpdated::Done(Box::new(new))),
+            Written::Refused(None) => Ok(CronUpdated::Missing),
+            Written::Refused(Some(item)) => {
+                let found = Box::new(cron_of(item)?);
+                let ours = found.nonce == Some(nonce);
+                Ok(if ours { CronUpdated::Done(found) } else { CronUpdated::Refused(found) })
+            }
         }
-        Err(service_error(Service::DynamoDb, "PutItem", &failure))
     }
 }
