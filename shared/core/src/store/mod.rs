@@ -23,7 +23,6 @@ pub use cron::fire::{Fired, Firing};
 pub use cron::list::CronList;
 pub use cron::replace::CronUpdated;
 pub use dynamo::unconditional::NewPut;
-pub use dynamo::update::Updated;
 pub use idempotency::{Begun, Record, Ticket};
 pub use job::claim::ClaimRequest;
 pub use job::dead_letter::DeadLetterPosition;
@@ -32,6 +31,7 @@ pub use job::due::{DueEntry, DuePage, Place, UnfinishedPage};
 pub use job::park::{Reserved, SENT_MS};
 pub use job::put::Put;
 pub use job::unique::{JobWrite, Locked, Take};
+pub use job::updated::Updated;
 pub use limit::item::LimitWritten;
 pub use queue::counter::Outcome;
 pub use queue::registry::QueueEntry;
@@ -43,6 +43,8 @@ pub use workflow::write::{WorkflowPut, WorkflowWritten};
 
 use aws_sdk_dynamodb::Client;
 
+use self::dynamo::attributes::Attribute;
+use self::job::attributes::{RECEIPT, RECEIPT_TIER};
 use crate::settings::Settings;
 use ojs_model::job::{Job, Retention, State};
 
@@ -79,8 +81,8 @@ impl Store {
 
     /// What a lease's end removes of its message: on FIFO queues nothing, because a repeated request must find the message
     /// that its group waits for.
-    fn receipt_removal(&self) -> &'static str {
-        if self.fifo { "" } else { ", rh, rt" }
+    fn receipt_removal(&self) -> &'static [Attribute] {
+        if self.fifo { &[] } else { &[RECEIPT, RECEIPT_TIER] }
     }
 
     /// Whether jobs enter the listing index.

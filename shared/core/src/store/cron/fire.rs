@@ -1,12 +1,16 @@
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
-
+use super::attributes as cron;
 use super::item::item_of;
-use crate::store::dynamo::attributes::{n, s};
+use crate::store::dynamo::expression::item_is_absent;
+use crate::store::dynamo::put_item::PutItem;
 use crate::store::dynamo::transact::{Reason, Transacted};
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::job::attributes as job;
+use crate::store::job::condition::revision_is;
 use crate::store::{Store, keys};
 use ojs_model::cron::Cron;
-use ojs_model::error::{Error, Result};
+use ojs_model::error::Result;
 use ojs_model::job::Job;
+use ojs_model::message::JobRef;
 
 /// An occurrence that makes a job.
 #[derive(Debug)]
@@ -45,33 +49,19 @@ impl Store {
         let mut new = new.clone();
         new.revision = old.revision + 1;
         new.nonce = Some(nonce);
-        let cron = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item_of(&new)?))
-            .condition_expression("r = :old_revision")
-            .expression_attribute_values(":old_revision", n(old.revision));
-        let made = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(self.item_of(job)?))
-            .condition_expression("attribute_not_exists(pk)");
         let mut actions = vec![
-            TransactWriteItem::builder().put(cron.build().map_err(Error::internal)?).build(),
-            TransactWriteItem::builder().put(made.build().map_err(Error::internal)?).build(),
+            PutItem::new(item_of(&new)?).when(cron::REVISION.is(old.revision)).put_action(self)?,
+            PutItem::new(self.item_of(job)?).when(item_is_absent()).put_action(self)?,
         ];
         if let Some(behind) = behind {
-            let learns = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(keys::job(&behind.id)))
-                .update_expression("SET nb = :message, r = r + :one")
-                .condition_expression("r = :revision")
-                .expression_attribute_values(":message", s(ojs_model::message::JobRef::to(job).to_body()))
-                .expression_attribute_values(":one", n(1))
-                .expression_attribute_values(":revision", n(behind.revision));
-            actions.push(TransactWriteItem::builder().update(learns.build().map_err(Error::internal)?).build());
+            let learns = UpdateItem::of(keys::job(&behind.id))
+                .when(revision_is(behind.revision))
+                .set(job::SUCCESSOR, JobRef::to(job).to_body())
+                .set(job::REVISION, job::REVISION.plus(1));
+            actions.push(learns.update_action(self)?);
         }
         if let Some((stored, cancelled)) = cancel {
-            let update = self.transact_replace(stored, cancelled, nonce)?;
-            actions.push(TransactWriteItem::builder().update(update).build());
+            actions.push(self.replace_action(stored, cancelled, nonce)?);
         }
         match self.transact(actions, format!("fire-{nonce:016x}")).await? {
             Transacted::Done => Ok(Fired::Done),

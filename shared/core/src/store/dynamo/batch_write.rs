@@ -5,9 +5,10 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use futures::stream::{self, StreamExt};
 
-use super::attributes::s;
+use super::delete_item::DeleteItem;
 use super::unconditional::{NewPut, arrives_late, once};
 use crate::aws::{Service, service_error};
+use crate::store::job::attributes as job;
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
@@ -47,21 +48,8 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be deleted.
     pub async fn delete_job_of(&self, id: &JobId, batch: &JobId) -> Result<()> {
-        let sent = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::job(id)))
-            .condition_expression("bt = :batch")
-            .expression_attribute_values(":batch", s(batch.as_str()))
-            .send()
-            .boxed()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),
-        }
+        DeleteItem::of(keys::job(id)).when(job::BATCH.is(batch)).delete(self).await?;
+        Ok(())
     }
 
     async fn write_chunk(&self, mut left: Vec<WriteRequest>) -> Result<NewPut> {

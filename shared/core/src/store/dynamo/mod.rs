@@ -10,6 +10,5 @@ pub(super) mod put_item;
 pub(super) mod query;
 pub(super) mod transact;
 pub(super) mod unconditional;
-pub(super) mod update;
 pub(super) mod update_item;
 pub(super) mod written;

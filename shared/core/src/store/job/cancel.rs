@@ -1,9 +1,7 @@
-use aws_sdk_dynamodb::types::ReturnValue;
-
-use crate::store::Store;
-use crate::store::dynamo::attributes::{n, s};
-use crate::store::dynamo::update;
-use crate::store::dynamo::update::Updated;
+use super::attributes as job;
+use super::condition::still_in;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::{Store, Updated, keys};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::job::State;
@@ -17,40 +15,17 @@ impl Store {
     /// # Errors
     /// The AWS error; the update may have taken effect.
     pub async fn cancel_job(&self, id: &JobId, states: &[State], nonce: u64, now_ms: i64) -> Result<Updated> {
-        let mut update = self
-            .update(id)
-            .update_expression(format!(
-                "SET ps = #s, #s = :cancelled, r = r + :one, ka = :now, #ttl = if_not_exists(kk, :kept) + :now_s, nc = :nonce \
-                 REMOVE du, dup, dus, pg, lt, lw, lu, vd, xd{}",
-                self.receipt_removal()
-            ))
-            .condition_expression(format!("attribute_not_exists(wo) AND ({})", unmoved(states)))
-            .expression_attribute_names("#s", "s")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":cancelled", s("cancelled"))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":nonce", n(nonce))
-            .expression_attribute_values(":now_s", n(now_ms / 1_000))
-            .expression_attribute_values(":kept", n(self.kept_s(State::Cancelled)));
-        for state in states {
-            update = update.expression_attribute_values(format!(":{}", state.as_str()), s(state.as_str()));
-        }
-        update::send(update, ReturnValue::AllOld).await
+        let update = UpdateItem::of(keys::job(id))
+            .when(job::MEMBER_OF.is_absent().and(still_in(states, now_ms)))
+            .set(job::PREVIOUS_STATE, job::STATE)
+            .set(job::STATE, State::Cancelled)
+            .set(job::REVISION, job::REVISION.plus(1))
+            .set(job::CANCELLED_AT, now_ms)
+            .set(job::TTL, job::KEPT_CANCELLED.or(self.kept_s(State::Cancelled)).plus(now_ms / 1_000))
+            .set(job::NONCE, nonce)
+            .remove([job::DUE_AT, job::DUE_PARTITION, job::DUE_SORT, job::PARKED_GAP])
+            .remove([job::LEASE_TOKEN, job::LEASE_WORKER, job::LEASE_UNTIL, job::LEASE_LENGTH, job::DEADLINE])
+            .remove(self.receipt_removal().iter().copied());
+        Updated::of(update.returning_old(self).await)
     }
-}
-
-/// The condition that a job is in one of these states, of those that have not ended, and that the clock has not moved it on.
-fn unmoved(states: &[State]) -> String {
-    let each = states.iter().map(|state| {
-        let name = state.as_str();
-        match state {
-            State::Active => format!("(#s = :{name} AND lu > :now AND xd > :now)"),
-            State::Scheduled | State::Retryable => {
-                format!("(#s = :{name} AND du > :now AND (attribute_not_exists(ex) OR ex > :now))")
-            }
-            _ => format!("(#s = :{name} AND (attribute_not_exists(ex) OR ex > :now))"),
-        }
-    });
-    each.collect::<Vec<_>>().join(" OR ")
 }

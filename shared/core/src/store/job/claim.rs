@@ -1,14 +1,13 @@
-use aws_sdk_dynamodb::types::ReturnValue;
-
+use super::attributes as job;
+use super::condition::not_expired;
 use super::item::{NO_DEADLINE_MS, receipt};
-use crate::store::Store;
-use crate::store::dynamo::attributes::{n, s};
-use crate::store::dynamo::update;
-use crate::store::dynamo::update::Updated;
+use crate::store::dynamo::attributes::Attribute;
+use crate::store::dynamo::expression::{Condition, Operand, all};
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::{Store, Updated, keys};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
-use ojs_model::job::QueueRetention;
-use ojs_model::job::Receipt;
+use ojs_model::job::{QueueRetention, Receipt, State};
 
 /// What a worker asks for.
 #[derive(Debug, Clone)]
@@ -40,66 +39,48 @@ impl Store {
     /// # Errors
     /// The AWS error; the claim may have taken effect, and its lease then lapses.
     pub async fn claim_job(&self, id: &JobId, queue: &str, claim: &ClaimRequest, now_ms: i64) -> Result<Updated> {
-        // All of this reads the item as it was before the update.
-        let (length, length_ms) = match claim.visibility_ms {
-            Some(ms) => (":length", ms),
-            None => ("if_not_exists(vt, :length)", claim.default_visibility_ms),
+        let length = match claim.visibility_ms {
+            Some(ms) => Operand::from(ms),
+            None => job::VISIBILITY_TIMEOUT.or(claim.default_visibility_ms),
         };
-        let mut set = format!(
-            "SET #s = :active, n = n + :one, r = r + :one, sa = :now, lt = :token, vd = {length}, \
-             lu = {length} + :now, xd = if_not_exists(tm, :none) + :now, rh = :receipt, ea = if_not_exists(du, ea)"
-        );
-        let mut remove = "REMOVE du, dup, dus, nc, bt, lk".to_owned();
-        let mut update = self.update(id);
-        if let Some(worker) = &claim.worker {
-            set.push_str(", lw = :worker");
-            update = update.expression_attribute_values(":worker", s(worker));
-        } else {
-            remove.push_str(", lw");
-        }
+        let deadline = job::TIMEOUT.or(claim.default_timeout_ms.unwrap_or(NO_DEADLINE_MS)).plus(now_ms);
+        let tier = Some(claim.receipt.tier).filter(|tier| *tier != 0);
         let QueueRetention { completed_s, cancelled_s, discarded_s } = claim.retention;
-        for (name, kept) in [("kc", completed_s), ("kk", cancelled_s), ("kd", discarded_s)] {
-            match kept {
-                Some(seconds) => {
-                    set.push_str(&format!(", {name} = :{name}"));
-                    update = update.expression_attribute_values(format!(":{name}"), n(seconds));
-                }
-                None => remove.push_str(&format!(", {name}")),
-            }
-        }
-        if claim.receipt.tier == 0 {
-            remove.push_str(", rt");
-        } else {
-            set.push_str(", rt = :tier");
-            update = update.expression_attribute_values(":tier", n(claim.receipt.tier));
-        }
-        let update = update
-            .update_expression(format!("{set} {remove}"))
-            .condition_expression(format!(
-                "q = :queue AND (#s = :available OR (#s IN (:scheduled, :retryable) AND du <= :now)) \
-                 AND (attribute_not_exists(ex) OR ex > :now) AND attribute_not_exists(wf) \
-                 AND attribute_not_exists(rl) AND attribute_not_exists(cq){}",
-                // There a message can come before its batch is committed.
-                if self.fifo { " AND attribute_not_exists(bt)" } else { "" }
-            ))
-            .expression_attribute_names("#s", "s")
-            .expression_attribute_values(":active", s("active"))
-            .expression_attribute_values(":available", s("available"))
-            .expression_attribute_values(":scheduled", s("scheduled"))
-            .expression_attribute_values(":retryable", s("retryable"))
-            .expression_attribute_values(":queue", s(queue))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":none", n(claim.default_timeout_ms.unwrap_or(NO_DEADLINE_MS)))
-            .expression_attribute_values(":token", s(&claim.token))
-            .expression_attribute_values(":receipt", receipt(&claim.receipt.handle))
-            .expression_attribute_values(":length", n(length_ms));
-        Ok(match update::send(update, ReturnValue::AllNew).await? {
+        let update = UpdateItem::of(keys::job(id))
+            .when(self.is_claimable(queue, now_ms))
+            .set(job::STATE, State::Active)
+            .set(job::ATTEMPT, job::ATTEMPT.plus(1))
+            .set(job::REVISION, job::REVISION.plus(1))
+            .set(job::STARTED_AT, now_ms)
+            .set(job::ENQUEUED_AT, job::DUE_AT.or(job::ENQUEUED_AT))
+            .set(job::LEASE_TOKEN, &claim.token)
+            .set(job::LEASE_LENGTH, length.clone())
+            .set(job::LEASE_UNTIL, length.plus(now_ms))
+            .set(job::DEADLINE, deadline)
+            .set(job::RECEIPT, receipt(&claim.receipt.handle))
+            .set_or_remove(job::RECEIPT_TIER, tier)
+            .set_or_remove(job::LEASE_WORKER, claim.worker.as_ref())
+            .set_or_remove(job::KEPT_COMPLETED, completed_s)
+            .set_or_remove(job::KEPT_CANCELLED, cancelled_s)
+            .set_or_remove(job::KEPT_DISCARDED, discarded_s)
+            .remove([job::DUE_AT, job::DUE_PARTITION, job::DUE_SORT, job::NONCE, job::BATCH, job::HELD_LIMITS]);
+        Ok(match Updated::of(update.returning_new(self).await)? {
             // An SDK retry of a claim that took effect meets its own lease.
             Updated::Refused(job) if job.lease.as_ref().is_some_and(|lease| lease.token == claim.token) => {
                 Updated::Done(job)
             }
             other => other,
         })
+    }
+
+    /// The job is in this queue, available or due, and nothing else has to be asked first.
+    fn is_claimable(&self, queue: &str, now_ms: i64) -> Condition {
+        let due = job::STATE.is_one_of([State::Scheduled, State::Retryable]).and(job::DUE_AT.at_most(now_ms));
+        // On FIFO queues a message can come before its batch is committed.
+        let batch = self.fifo.then(|| job::BATCH.is_absent());
+        let nothing_to_ask = [job::WAITS_FOR, job::RATE_LIMIT, job::CANCEL_REQUESTED_AT].map(Attribute::is_absent);
+        all([job::QUEUE.is(queue), job::STATE.is(State::Available).or(due), not_expired(now_ms)])
+            .and(all(nothing_to_ask))
+            .and_some(batch)
     }
 }

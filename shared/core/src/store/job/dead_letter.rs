@@ -1,8 +1,8 @@
-use futures::FutureExt;
 use futures::future::try_join_all;
 
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{s, take_s};
+use super::attributes as job;
+use crate::store::dynamo::attributes::take_s;
+use crate::store::dynamo::query::Query;
 use crate::store::{Store, keys, table};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
@@ -42,27 +42,14 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<DeadLetterPosition>> {
         let (index, attribute, partition) = match queue {
-            Some(queue) => (table::DEAD_IN_QUEUE_INDEX, "dlq", keys::dead_in(queue, shard)),
-            None => (table::DEAD_INDEX, "dlp", keys::dead(shard)),
+            Some(queue) => (table::DEAD_IN_QUEUE_INDEX, job::DEAD_IN_QUEUE_PARTITION, keys::dead_in(queue, shard)),
+            None => (table::DEAD_INDEX, job::DEAD_PARTITION, keys::dead(shard)),
         };
-        let mut condition = format!("{attribute} = :partition");
-        let mut query = self.client.query().table_name(&self.table).index_name(index);
-        if let Some(position) = after {
-            condition.push_str(" AND dls < :after");
-            let sort = keys::dead_sort(position.discarded_at, &position.id);
-            query = query.expression_attribute_values(":after", s(sort));
-        }
-        let answer = query
-            .key_condition_expression(condition)
-            .expression_attribute_values(":partition", s(&partition))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let positions = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
-            let (discarded_at, id) = keys::of_dead_sort(&take_s(&mut item, "dls")?)?;
+        let older = after.map(|place| job::DEAD_SORT.below(keys::dead_sort(place.discarded_at, &place.id)));
+        let dead = attribute.is(partition).and_some(older);
+        let page = Query::of(dead, limit).newest_first().in_index(index, self).await?;
+        let positions = page.items.into_iter().filter_map(|mut item| {
+            let (discarded_at, id) = keys::of_dead_sort(&take_s(&mut item, job::DEAD_SORT)?)?;
             Some(DeadLetterPosition { discarded_at, id })
         });
         Ok(positions.collect())

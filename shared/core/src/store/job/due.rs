@@ -1,7 +1,8 @@
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{Item, get_n, n, s, take_s};
+use super::attributes as job;
+use crate::store::dynamo::attributes::{Item, PK, get_n, take_s};
+use crate::store::dynamo::query::Query;
+use crate::store::dynamo::update_item::UpdateItem;
 use crate::store::{Store, keys, table};
-use futures::FutureExt;
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::message::JobRef;
@@ -55,7 +56,7 @@ impl Store {
     /// The AWS error.
     pub async fn due_before(&self, shard: u32, until_ms: i64, after: Option<Place>, limit: i32) -> Result<DuePage> {
         let (items, next) = self.due_page(keys::due(shard), until_ms, after, limit).await?;
-        let jobs = items.into_iter().filter_map(|mut item| entry(take_s(&mut item, "pk")?, item)).collect();
+        let jobs = items.into_iter().filter_map(|mut item| entry(take_s(&mut item, PK)?, item)).collect();
         Ok(DuePage { jobs, next })
     }
 
@@ -73,7 +74,7 @@ impl Store {
         let (items, next) = self.due_page(keys::unfinished(shard), until_ms, after, limit).await?;
         let mut page = UnfinishedPage { batches: Vec::new(), workflows: Vec::new(), limits: Vec::new(), next };
         for mut item in items {
-            let (Some(pk), Some(due)) = (take_s(&mut item, "pk"), get_n(&item, "dus")) else { continue };
+            let (Some(pk), Some(due)) = (take_s(&mut item, PK), get_n(&item, job::DUE_SORT)) else { continue };
             if let Some(batch) = keys::batch_of_pk(&pk) {
                 page.batches.push((batch, due));
             } else if let Some(workflow) = keys::workflow_of_pk(&pk) {
@@ -93,21 +94,9 @@ impl Store {
         after: Option<Place>,
         limit: i32,
     ) -> Result<(Vec<Item>, Option<Place>)> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(table::DUE_INDEX)
-            .key_condition_expression("dup = :partition AND dus <= :until")
-            .expression_attribute_values(":partition", s(partition))
-            .expression_attribute_values(":until", n(until_ms))
-            .set_exclusive_start_key(after.map(|Place(key)| key))
-            .limit(limit)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.map(Place)))
+        let due = job::DUE_PARTITION.is(partition).and(job::DUE_SORT.at_most(until_ms));
+        let page = Query::of(due, limit).after(after.map(|Place(key)| key)).in_index(table::DUE_INDEX, self).await?;
+        Ok((page.items, page.next.map(Place)))
     }
 
     /// Takes a job out of the due index once its message is sent; a job that has moved on is left as it is.
@@ -115,31 +104,24 @@ impl Store {
     /// # Errors
     /// The AWS error; the job may have been taken out.
     pub async fn leave_due_index(&self, entry: &DueEntry) -> Result<()> {
-        let sent = self
-            .update(&entry.job.id)
-            .update_expression("SET r = r + :one REMOVE dup, dus")
-            .condition_expression("dus = :due")
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":due", n(entry.due_at))
-            .send()
-            .boxed()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-        }
+        UpdateItem::of(keys::job(&entry.job.id))
+            .when(job::DUE_SORT.is(entry.due_at))
+            .set(job::REVISION, job::REVISION.plus(1))
+            .remove([job::DUE_PARTITION, job::DUE_SORT])
+            .update(self)
+            .await?;
+        Ok(())
     }
 }
 
 pub(in crate::store) fn entry(pk: String, mut item: Item) -> Option<DueEntry> {
-    let due_at = get_n(&item, "dus")?;
+    let due_at = get_n(&item, job::DUE_SORT)?;
     let job = JobRef {
         id: keys::job_of_pk(&pk)?,
-        job_type: take_s(&mut item, "ty")?,
-        queue: take_s(&mut item, "q")?,
-        priority: get_n(&item, "p").unwrap_or(0),
-        group: take_s(&mut item, "gr"),
+        job_type: take_s(&mut item, job::JOB_TYPE)?,
+        queue: take_s(&mut item, job::QUEUE)?,
+        priority: get_n(&item, job::PRIORITY).unwrap_or(0),
+        group: take_s(&mut item, job::GROUP),
         due_at: Some(due_at),
         limit: None,
         wakes: None,

@@ -1,9 +1,8 @@
-use aws_sdk_dynamodb::types::ReturnValue;
-
-use crate::store::Store;
-use crate::store::dynamo::attributes::{n, s};
-use crate::store::dynamo::update;
-use crate::store::dynamo::update::Updated;
+use super::attributes as job;
+use super::condition::lease_held_by;
+use crate::store::dynamo::expression::Operand;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::{Store, Updated, keys};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
 use ojs_model::job::Holder;
@@ -21,20 +20,11 @@ impl Store {
         duration_ms: Option<i64>,
         now_ms: i64,
     ) -> Result<Updated> {
-        let mut update = update::fenced(self.update(id), holder);
-        let length = match duration_ms {
-            Some(ms) => {
-                update = update.expression_attribute_values(":length", n(ms));
-                ":length"
-            }
-            None => "vd",
-        };
-        let update = update
-            .update_expression(format!("SET lu = {length} + :now, r = r + :one"))
-            .expression_attribute_names("#s", "s")
-            .expression_attribute_values(":active", s("active"))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":now", n(now_ms));
-        update::send(update, ReturnValue::AllNew).await
+        let length = duration_ms.map_or_else(|| Operand::from(job::LEASE_LENGTH), Operand::from);
+        let update = UpdateItem::of(keys::job(id))
+            .when(lease_held_by(holder, now_ms))
+            .set(job::LEASE_UNTIL, length.plus(now_ms))
+            .set(job::REVISION, job::REVISION.plus(1));
+        Updated::of(update.returning_new(self).await)
     }
 }

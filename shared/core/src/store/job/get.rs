@@ -1,5 +1,7 @@
+use super::attributes as job;
 use super::item::job_of;
 use crate::aws::{Service, service_error};
+use crate::store::dynamo::attributes::get_n;
 use crate::store::{Store, keys};
 use futures::FutureExt;
 use ojs_model::error::Result;
@@ -20,7 +22,7 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn ttl_of(&self, id: &JobId) -> Result<Option<i64>> {
-        Ok(self.get_item(keys::job(id)).await?.and_then(|item| crate::store::dynamo::attributes::get_n(&item, "ttl")))
+        Ok(self.get_item(keys::job(id)).await?.and_then(|item| get_n(&item, job::TTL)))
     }
 
     /// Asks whether the table answers: one eventually consistent read of nothing.

@@ -1,32 +1,12 @@
 //! A job as an item. Attribute names are short because every write is billed by the size of the whole item.
-//!
-//! | name | holds | | name | holds |
-//! |---|---|---|---|---|
-//! | `r` | revision | | `s` | state |
-//! | `ty` `q` `a` `m` | type, queue, args, meta | | `p` `tg` `sch` | priority, tags, schema |
-//! | `tm` `vt` | execution and visibility timeout, ms | | `rp` `un` `rl` `x` | retry, unique, rate limit, unknown fields |
-//! | `ca` `ea` `sa` | created, enqueued, started, ms | | `sc`/`sct` `ex`/`ext` | scheduled, expires, ms and text |
-//! | `du` | due, ms | | `n` `rq` | attempt, how many of them were returned unfinished |
-//! | `lw` `lt` | worker and token of the lease | | `lu` `vd` `xd` | lease end, its length, execution deadline, ms |
-//! | `rh` `rt` | receipt handle, its queue's tier unless 0; once ended: FIFO only | | `er` `pe` `rd` | errors, past errors, retry delay ms |
-//! | `re` | result | | `xa` `ka` `da` `ga` `mr` | completed, cancelled, discarded, activated, retried, ms |
-//! | `ps` | previous state | | `nc` | nonce of the last write |
-//! | `gr` | message group | | `uk` | key of a unique job |
-//! | `kc` `kk` `kd` | kept once completed, cancelled, discarded, s | | | |
-//! | `wo` `pr` `kr` | step of a workflow, whose results it gets, whether its own is kept | | `cq` | asked to stop, ms |
-//! | `bt` | batch that it comes with, until it is claimed | | `lk` | rate limits whose slots its last claim took |
-//! | `cr` | cron occurrence that made it | | `wf` `nb` | job it waits for, message of the job that waits for it |
-//! | `lp` `lo` | listing index | | `dup` `dus` | due index; of a parked job its limit, and when its message may be sent |
-//! | `pg` | how long after that it may be sent again, ms | | | |
-//! | `lb` | lapsed leases, a JSON array | | | |
-//! | `dlp` `dlq` `dls` | dead-letter indexes | | `ttl` | when the item may go, s |
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::store::dynamo::attributes::{Item, b, get_n, n, s, take_s};
+use super::attributes as job;
+use crate::store::dynamo::attributes::{Attribute, Item, PK, b, get_n, get_s, get_u64, has, n, s, take_s};
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
@@ -44,103 +24,103 @@ impl Store {
     /// The item that holds `job`.
     pub(in crate::store) fn item_of(&self, job: &Job) -> Result<Item> {
         let mut item = keys::job(&job.id);
-        let mut put = |name: &str, value: Option<AttributeValue>| {
+        let mut put = |attribute: Attribute, value: Option<AttributeValue>| {
             if let Some(value) = value {
-                item.insert(name.to_owned(), value);
+                item.insert(attribute.name().to_owned(), value);
             }
         };
         let json = |value: &Option<Json>| value.as_ref().map(|v| s(v.get()));
-        put("r", Some(n(job.revision)));
-        put("s", Some(s(job.state.as_str())));
-        put("ty", Some(s(&job.job_type)));
-        put("q", Some(s(&job.queue)));
-        put("a", Some(s(job.args.get())));
-        put("m", json(&job.meta));
-        put("p", (job.priority != 0).then(|| n(job.priority)));
-        put("tg", json(&job.tags));
-        put("sch", job.schema.as_ref().map(s));
-        put("tm", job.timeout_ms.map(n));
-        put("vt", job.visibility_timeout_ms.map(n));
-        put("rp", json(&job.retry_given));
-        put("un", json(&job.unique));
-        put("uk", job.unique_key.as_ref().map(|key| AttributeValue::B(Blob::new(key.bytes()))));
-        put("rl", json(&job.rate_limit));
-        put("lk", (!job.holds.is_empty()).then(|| s(job.holds.join(","))));
-        put("x", json(&job.extra));
-        put("nc", job.nonce.map(n));
-        put("ca", Some(n(job.created_at)));
-        put("ea", job.enqueued_at.map(n));
-        put("sc", job.scheduled_at.as_ref().map(|at| n(at.at_ms)));
-        put("sct", job.scheduled_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
-        put("ex", job.expires_at.as_ref().map(|at| n(at.at_ms)));
-        put("ext", job.expires_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
-        put("du", job.due_at.map(n));
-        put("n", Some(n(job.attempt)));
-        put("rq", (job.requeues > 0).then(|| n(job.requeues)));
-        put("sa", job.started_at.map(n));
+        put(job::REVISION, Some(n(job.revision)));
+        put(job::STATE, Some(s(job.state.as_str())));
+        put(job::JOB_TYPE, Some(s(&job.job_type)));
+        put(job::QUEUE, Some(s(&job.queue)));
+        put(job::ARGS, Some(s(job.args.get())));
+        put(job::META, json(&job.meta));
+        put(job::PRIORITY, (job.priority != 0).then(|| n(job.priority)));
+        put(job::TAGS, json(&job.tags));
+        put(job::SCHEMA, job.schema.as_ref().map(s));
+        put(job::TIMEOUT, job.timeout_ms.map(n));
+        put(job::VISIBILITY_TIMEOUT, job.visibility_timeout_ms.map(n));
+        put(job::RETRY, json(&job.retry_given));
+        put(job::UNIQUE, json(&job.unique));
+        put(job::UNIQUE_KEY, job.unique_key.as_ref().map(|key| AttributeValue::B(Blob::new(key.bytes()))));
+        put(job::RATE_LIMIT, json(&job.rate_limit));
+        put(job::HELD_LIMITS, (!job.holds.is_empty()).then(|| s(job.holds.join(","))));
+        put(job::EXTRA, json(&job.extra));
+        put(job::NONCE, job.nonce.map(n));
+        put(job::CREATED_AT, Some(n(job.created_at)));
+        put(job::ENQUEUED_AT, job.enqueued_at.map(n));
+        put(job::SCHEDULED_AT, job.scheduled_at.as_ref().map(|at| n(at.at_ms)));
+        put(job::SCHEDULED_TEXT, job.scheduled_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
+        put(job::EXPIRES_AT, job.expires_at.as_ref().map(|at| n(at.at_ms)));
+        put(job::EXPIRES_TEXT, job.expires_at.as_ref().and_then(|at| at.text.as_ref()).map(s));
+        put(job::DUE_AT, job.due_at.map(n));
+        put(job::ATTEMPT, Some(n(job.attempt)));
+        put(job::REQUEUES, (job.requeues > 0).then(|| n(job.requeues)));
+        put(job::STARTED_AT, job.started_at.map(n));
         if let Some(lease) = &job.lease {
-            put("lw", lease.worker.as_ref().map(s));
-            put("lt", Some(s(&lease.token)));
-            put("lu", Some(n(lease.until_ms)));
-            put("vd", Some(n(lease.duration_ms)));
-            put("xd", Some(n(lease.deadline_ms.min(NO_DEADLINE_MS))));
+            put(job::LEASE_WORKER, lease.worker.as_ref().map(s));
+            put(job::LEASE_TOKEN, Some(s(&lease.token)));
+            put(job::LEASE_UNTIL, Some(n(lease.until_ms)));
+            put(job::LEASE_LENGTH, Some(n(lease.duration_ms)));
+            put(job::DEADLINE, Some(n(lease.deadline_ms.min(NO_DEADLINE_MS))));
         } else {
-            put("lt", job.ended_lease.as_ref().map(s));
+            put(job::LEASE_TOKEN, job.ended_lease.as_ref().map(s));
         }
         let ended = job.ended_receipt.as_ref().filter(|_| self.fifo);
         let message = job.lease.as_ref().map_or(ended, |lease| lease.receipt.as_ref());
-        put("rh", message.map(|r| receipt(&r.handle)));
-        put("rt", message.map(|r| r.tier).filter(|tier| *tier != 0).map(n));
+        put(job::RECEIPT, message.map(|r| receipt(&r.handle)));
+        put(job::RECEIPT_TIER, message.map(|r| r.tier).filter(|tier| *tier != 0).map(n));
         if !job.errors.is_empty() {
-            put("er", Some(s(serde_json::to_string(&job.errors).map_err(Error::internal)?)));
+            put(job::ERRORS, Some(s(serde_json::to_string(&job.errors).map_err(Error::internal)?)));
         }
-        put("pe", (job.past_errors > 0).then(|| n(job.past_errors)));
-        put("rd", job.retry_delay_ms.map(n));
+        put(job::PAST_ERRORS, (job.past_errors > 0).then(|| n(job.past_errors)));
+        put(job::RETRY_DELAY, job.retry_delay_ms.map(n));
         if !job.lapsed.is_empty() {
-            put("lb", Some(s(serde_json::to_string(&job.lapsed).map_err(Error::internal)?)));
+            put(job::LAPSED, Some(s(serde_json::to_string(&job.lapsed).map_err(Error::internal)?)));
         }
-        put("re", json(&job.result));
-        put("xa", job.completed_at.map(n));
-        put("ka", job.cancelled_at.map(n));
-        put("da", job.discarded_at.map(n));
-        put("ga", job.activated_at.map(n));
-        put("mr", job.retried_at.map(n));
-        put("ps", job.previous_state.map(|state| s(state.as_str())));
+        put(job::RESULT, json(&job.result));
+        put(job::COMPLETED_AT, job.completed_at.map(n));
+        put(job::CANCELLED_AT, job.cancelled_at.map(n));
+        put(job::DISCARDED_AT, job.discarded_at.map(n));
+        put(job::ACTIVATED_AT, job.activated_at.map(n));
+        put(job::RETRIED_AT, job.retried_at.map(n));
+        put(job::PREVIOUS_STATE, job.previous_state.map(|state| s(state.as_str())));
         if let Some(origin) = &job.cron {
-            put("cr", Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
+            put(job::CRON, Some(s(serde_json::to_string(origin).map_err(Error::internal)?)));
         }
-        put("kc", job.retention.completed_s.map(n));
-        put("kk", job.retention.cancelled_s.map(n));
-        put("kd", job.retention.discarded_s.map(n));
-        put("wo", job.member_of.as_ref().map(|member| s(member.to_string())));
+        put(job::KEPT_COMPLETED, job.retention.completed_s.map(n));
+        put(job::KEPT_CANCELLED, job.retention.cancelled_s.map(n));
+        put(job::KEPT_DISCARDED, job.retention.discarded_s.map(n));
+        put(job::MEMBER_OF, job.member_of.as_ref().map(|member| s(member.to_string())));
         if let Some(parents) = &job.parents {
-            put("pr", Some(s(serde_json::to_string(parents).map_err(Error::internal)?)));
+            put(job::PARENTS, Some(s(serde_json::to_string(parents).map_err(Error::internal)?)));
         }
-        put("kr", kept_number(job.keeps_result).map(n));
-        put("cq", job.cancel_requested_at.map(n));
-        put("bt", job.batch.as_ref().map(|id| s(id.as_str())));
-        put("gr", job.group.as_ref().map(s));
-        put("wf", job.waits_for.as_ref().map(|id| s(id.as_str())));
-        put("nb", job.successor.as_ref().map(s));
-        put("ttl", self.job_ttl_s(job).map(n));
+        put(job::KEEPS_RESULT, kept_number(job.keeps_result).map(n));
+        put(job::CANCEL_REQUESTED_AT, job.cancel_requested_at.map(n));
+        put(job::BATCH, job.batch.as_ref().map(|id| s(id.as_str())));
+        put(job::GROUP, job.group.as_ref().map(s));
+        put(job::WAITS_FOR, job.waits_for.as_ref().map(|id| s(id.as_str())));
+        put(job::SUCCESSOR, job.successor.as_ref().map(s));
+        put(job::TTL, self.job_ttl_s(job).map(n));
         let shard = keys::shard(&job.id, self.shards);
-        put("lp", self.listing.then(|| s(keys::listing(&job.queue, shard))));
-        put("lo", self.listing.then(|| b(keys::listing_sort(job.created_at, &job.id))));
+        put(job::LISTING_PARTITION, self.listing.then(|| s(keys::listing(&job.queue, shard))));
+        put(job::LISTING_SORT, self.listing.then(|| b(keys::listing_sort(job.created_at, &job.id))));
         // A pending job, which is due at no time, is in the index for its expiry.
         let due = job.due_at.or(job.expires_at.as_ref().map(|at| at.at_ms));
         if let Some(due) = due.filter(|_| job.in_due_index) {
-            put("dup", Some(s(keys::due(shard))));
-            put("dus", Some(n(due)));
+            put(job::DUE_PARTITION, Some(s(keys::due(shard))));
+            put(job::DUE_SORT, Some(n(due)));
         }
         if let Some(parked) = job.parked.as_ref().filter(|_| job.state == State::Available) {
-            put("dup", Some(s(keys::parked(&parked.limit))));
-            put("dus", Some(n(parked.send_at_ms)));
-            put("pg", parked.gap_ms.map(n));
+            put(job::DUE_PARTITION, Some(s(keys::parked(&parked.limit))));
+            put(job::DUE_SORT, Some(n(parked.send_at_ms)));
+            put(job::PARKED_GAP, parked.gap_ms.map(n));
         }
         if let Some(at) = job.discarded_at.filter(|_| job.dead_letter) {
-            put("dlp", Some(s(keys::dead(shard))));
-            put("dlq", Some(s(keys::dead_in(&job.queue, shard))));
-            put("dls", Some(s(keys::dead_sort(at, &job.id))));
+            put(job::DEAD_PARTITION, Some(s(keys::dead(shard))));
+            put(job::DEAD_IN_QUEUE_PARTITION, Some(s(keys::dead_in(&job.queue, shard))));
+            put(job::DEAD_SORT, Some(s(keys::dead_sort(at, &job.id))));
         }
         Ok(item)
     }
@@ -149,108 +129,134 @@ impl Store {
 /// Reads a job's item.
 ///
 /// # Errors
-/// `internal_error` when an attribute that must be there is not: somebody else wrote to the table.
+/// `internal_error` when an attribute that must be there is not: another program wrote to the table.
 pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
-    let pk = take_s(&mut item, "pk").unwrap_or_default();
+    let pk = take_s(&mut item, PK).unwrap_or_default();
     let id = keys::job_of_pk(&pk).ok_or_else(|| Error::internal(format_args!("item {pk} is not a job")))?;
-    let broken = |name: &str| Error::internal(format_args!("job {id}: attribute '{name}' is missing or unreadable"));
-    let state = take_s(&mut item, "s").and_then(|s| State::parse(&s)).ok_or_else(|| broken("s"))?;
-    let number = |name: &str| get_n(&item, name);
-    let created_at = number("ca").ok_or_else(|| broken("ca"))?;
-    let revision = number("r").and_then(|r| u64::try_from(r).ok()).ok_or_else(|| broken("r"))?;
-    let attempt = number("n").and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
-    let requeues = number("rq").and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-    let nonce = item.get("nc").and_then(|v| v.as_n().ok()?.parse().ok());
+    let broken = |attribute: Attribute| {
+        let name = attribute.name();
+        Error::internal(format_args!("job {id}: attribute '{name}' is missing or unreadable"))
+    };
+    let state = take_s(&mut item, job::STATE).and_then(|s| State::parse(&s)).ok_or_else(|| broken(job::STATE))?;
+    let number = |attribute: Attribute| get_n(&item, attribute);
+    let created_at = number(job::CREATED_AT).ok_or_else(|| broken(job::CREATED_AT))?;
+    let revision = number(job::REVISION).and_then(|r| u64::try_from(r).ok()).ok_or_else(|| broken(job::REVISION))?;
+    let attempt = number(job::ATTEMPT).and_then(|a| u32::try_from(a).ok()).unwrap_or(0);
+    let requeues = number(job::REQUEUES).and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+    let nonce = get_u64(&item, job::NONCE);
     let numbers = [
-        "ea", "sc", "ex", "du", "sa", "lu", "vd", "xd", "rd", "xa", "ka", "da", "ga", "mr", "tm", "vt", "p", "pe",
-        "cq", "kc", "kk", "kd",
+        job::ENQUEUED_AT,
+        job::SCHEDULED_AT,
+        job::EXPIRES_AT,
+        job::DUE_AT,
+        job::STARTED_AT,
+        job::LEASE_UNTIL,
+        job::LEASE_LENGTH,
+        job::DEADLINE,
+        job::RETRY_DELAY,
+        job::COMPLETED_AT,
+        job::CANCELLED_AT,
+        job::DISCARDED_AT,
+        job::ACTIVATED_AT,
+        job::RETRIED_AT,
+        job::TIMEOUT,
+        job::VISIBILITY_TIMEOUT,
+        job::PRIORITY,
+        job::PAST_ERRORS,
+        job::CANCEL_REQUESTED_AT,
+        job::KEPT_COMPLETED,
+        job::KEPT_CANCELLED,
+        job::KEPT_DISCARDED,
     ]
     .map(number);
     let [ea, sc, ex, du, sa, lu, vd, xd, rd, xa, ka, da, ga, mr, tm, vt, p, pe, cq, kc, kk, kd] = numbers;
-    let keeps_result = keep_of(number("kr"));
-    let parked = item.get("dup").and_then(|dup| keys::limit_of_parked(dup.as_s().ok()?)).map(str::to_owned);
-    let parked =
-        parked.zip(number("dus")).map(|(limit, send_at_ms)| Parked { limit, send_at_ms, gap_ms: number("pg") });
-    let in_due_index = parked.is_none() && item.contains_key("dup");
-    let dead_letter = item.contains_key("dlp");
-    let tier = get_n(&item, "rt").unwrap_or(0);
-    let unique_key = item.get("uk").and_then(|key| UniqueKey::from_bytes(key.as_b().ok()?.as_ref()));
-    let receipt = item.remove("rh").and_then(receipt_text).map(|handle| Receipt { handle, tier });
+    let keeps_result = keep_of(number(job::KEEPS_RESULT));
+    let parked = get_s(&item, job::DUE_PARTITION).and_then(|dup| keys::limit_of_parked(dup)).map(str::to_owned);
+    let parked = parked.zip(number(job::DUE_SORT)).map(|(limit, send_at_ms)| Parked {
+        limit,
+        send_at_ms,
+        gap_ms: number(job::PARKED_GAP),
+    });
+    let in_due_index = parked.is_none() && has(&item, job::DUE_PARTITION);
+    let dead_letter = has(&item, job::DEAD_PARTITION);
+    let tier = get_n(&item, job::RECEIPT_TIER).unwrap_or(0);
+    let unique_key = item.get(job::UNIQUE_KEY.name()).and_then(|key| UniqueKey::from_bytes(key.as_b().ok()?.as_ref()));
+    let receipt = item.remove(job::RECEIPT.name()).and_then(receipt_text).map(|handle| Receipt { handle, tier });
     let (receipt, ended_receipt) = if state == State::Active { (receipt, None) } else { (None, receipt) };
-    let mut text = |name: &str| take_s(&mut item, name);
-    let token = text("lt");
-    let worker = text("lw");
+    let mut text = |attribute: Attribute| take_s(&mut item, attribute);
+    let token = text(job::LEASE_TOKEN);
+    let worker = text(job::LEASE_WORKER);
     let lease = match (state, lu) {
         (State::Active, Some(until_ms)) => Some(Lease {
             worker,
-            token: token.clone().ok_or_else(|| broken("lt"))?,
+            token: token.clone().ok_or_else(|| broken(job::LEASE_TOKEN))?,
             until_ms,
-            duration_ms: vd.ok_or_else(|| broken("vd"))?,
+            duration_ms: vd.ok_or_else(|| broken(job::LEASE_LENGTH))?,
             deadline_ms: xd.filter(|at| *at < NO_DEADLINE_MS).unwrap_or(i64::MAX),
             receipt,
         }),
-        (State::Active, None) => return Err(broken("lu")),
+        (State::Active, None) => return Err(broken(job::LEASE_UNTIL)),
         _ => None,
     };
-    let retry_given = text("rp").map(raw).transpose()?;
+    let retry_given = text(job::RETRY).map(raw).transpose()?;
     let retry = match &retry_given {
         Some(given) => RetryPolicy::parse("retry", given)?,
         None => RetryPolicy::default(),
     };
-    let cron: Option<CronOrigin> = match text("cr") {
-        Some(origin) => Some(serde_json::from_str(&origin).map_err(|_| broken("cr"))?),
+    let cron: Option<CronOrigin> = match text(job::CRON) {
+        Some(origin) => Some(serde_json::from_str(&origin).map_err(|_| broken(job::CRON))?),
         None => None,
     };
-    let mut id_in = |name: &str| match text(name) {
-        Some(id) => JobId::parse(&id).map(Some).ok_or_else(|| broken(name)),
+    let mut id_in = |attribute: Attribute| match text(attribute) {
+        Some(id) => JobId::parse(&id).map(Some).ok_or_else(|| broken(attribute)),
         None => Ok(None),
     };
-    let (waits_for, batch) = (id_in("wf")?, id_in("bt")?);
-    let member_of = match text("wo") {
-        Some(member) => Some(MemberOf::parse(&member).ok_or_else(|| broken("wo"))?),
+    let (waits_for, batch) = (id_in(job::WAITS_FOR)?, id_in(job::BATCH)?);
+    let member_of = match text(job::MEMBER_OF) {
+        Some(member) => Some(MemberOf::parse(&member).ok_or_else(|| broken(job::MEMBER_OF))?),
         None => None,
     };
-    let parents: Option<Parents> = match text("pr") {
-        Some(parents) => Some(serde_json::from_str(&parents).map_err(|_| broken("pr"))?),
+    let parents: Option<Parents> = match text(job::PARENTS) {
+        Some(parents) => Some(serde_json::from_str(&parents).map_err(|_| broken(job::PARENTS))?),
         None => None,
     };
-    let errors: Vec<JobError> = match text("er") {
-        Some(history) => serde_json::from_str(&history).map_err(|_| broken("er"))?,
+    let errors: Vec<JobError> = match text(job::ERRORS) {
+        Some(history) => serde_json::from_str(&history).map_err(|_| broken(job::ERRORS))?,
         None => Vec::new(),
     };
-    let lapsed: Vec<Lapsed> = match text("lb") {
-        Some(lapsed) => serde_json::from_str(&lapsed).map_err(|_| broken("lb"))?,
+    let lapsed: Vec<Lapsed> = match text(job::LAPSED) {
+        Some(lapsed) => serde_json::from_str(&lapsed).map_err(|_| broken(job::LAPSED))?,
         None => Vec::new(),
     };
-    let queue = text("q").ok_or_else(|| broken("q"))?;
-    let rate_limit = text("rl").map(raw).transpose()?;
+    let queue = text(job::QUEUE).ok_or_else(|| broken(job::QUEUE))?;
+    let rate_limit = text(job::RATE_LIMIT).map(raw).transpose()?;
     // What another version took for a policy limits nothing here, rather than to keep the job from being read.
     let limit = rate_limit.as_ref().and_then(|given| RateLimitPolicy::parse("rate_limit", given, &queue).ok());
     Ok(Job {
-        job_type: text("ty").ok_or_else(|| broken("ty"))?,
+        job_type: text(job::JOB_TYPE).ok_or_else(|| broken(job::JOB_TYPE))?,
         queue,
-        args: raw(text("a").ok_or_else(|| broken("a"))?)?,
-        meta: text("m").map(raw).transpose()?,
+        args: raw(text(job::ARGS).ok_or_else(|| broken(job::ARGS))?)?,
+        meta: text(job::META).map(raw).transpose()?,
         priority: p.unwrap_or(0),
-        tags: text("tg").map(raw).transpose()?,
-        schema: text("sch"),
+        tags: text(job::TAGS).map(raw).transpose()?,
+        schema: text(job::SCHEMA),
         timeout_ms: tm,
         visibility_timeout_ms: vt,
         retry,
         retry_given,
-        unique: text("un").map(raw).transpose()?,
+        unique: text(job::UNIQUE).map(raw).transpose()?,
         unique_key,
         rate_limit,
         limit,
-        holds: text("lk").map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
-        extra: text("x").map(raw).transpose()?,
+        holds: text(job::HELD_LIMITS).map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+        extra: text(job::EXTRA).map(raw).transpose()?,
         revision,
         nonce,
         state,
         created_at,
         enqueued_at: ea,
-        scheduled_at: sc.map(|at_ms| Moment { at_ms, text: text("sct") }),
-        expires_at: ex.map(|at_ms| Moment { at_ms, text: text("ext") }),
+        scheduled_at: sc.map(|at_ms| Moment { at_ms, text: text(job::SCHEDULED_TEXT) }),
+        expires_at: ex.map(|at_ms| Moment { at_ms, text: text(job::EXPIRES_TEXT) }),
         due_at: du,
         in_due_index,
         parked,
@@ -264,15 +270,15 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
         errors,
         past_errors: pe.and_then(|c| usize::try_from(c).ok()).unwrap_or(0),
         retry_delay_ms: rd,
-        result: text("re").map(raw).transpose()?,
+        result: text(job::RESULT).map(raw).transpose()?,
         completed_at: xa,
         cancelled_at: ka,
         discarded_at: da,
         activated_at: ga,
         retried_at: mr,
-        previous_state: text("ps").and_then(|s| State::parse(&s)),
+        previous_state: text(job::PREVIOUS_STATE).and_then(|s| State::parse(&s)),
         dead_letter,
-        group: text("gr"),
+        group: text(job::GROUP),
         cron,
         waits_for,
         batch,
@@ -282,7 +288,7 @@ pub(in crate::store) fn job_of(mut item: Item) -> Result<Job> {
         parents,
         parent_results: None,
         keeps_result,
-        successor: text("nb"),
+        successor: text(job::SUCCESSOR),
         id,
     })
 }

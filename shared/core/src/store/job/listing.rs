@@ -1,8 +1,8 @@
-use futures::FutureExt;
 use futures::future::try_join_all;
 
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{s, take_b, take_s};
+use super::attributes as job;
+use crate::store::dynamo::attributes::{PK, take_b, take_s};
+use crate::store::dynamo::query::Query;
 use crate::store::{Store, keys, table};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
@@ -21,22 +21,10 @@ impl Store {
     }
 
     async fn newest_in_shard(&self, queue: &str, shard: u32, limit: usize) -> Result<Vec<(Vec<u8>, JobId)>> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(table::LISTING_INDEX)
-            .key_condition_expression("lp = :partition")
-            .expression_attribute_values(":partition", s(keys::listing(queue, shard)))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let ids = answer.items.unwrap_or_default().into_iter();
-        Ok(ids
-            .filter_map(|mut item| Some((take_b(&mut item, "lo")?, keys::job_of_pk(&take_s(&mut item, "pk")?)?)))
-            .collect())
+        let in_queue = job::LISTING_PARTITION.is(keys::listing(queue, shard));
+        let page = Query::of(in_queue, limit).newest_first().in_index(table::LISTING_INDEX, self).await?;
+        let ids = page.items.into_iter();
+        let id = |mut item| Some((take_b(&mut item, job::LISTING_SORT)?, keys::job_of_pk(&take_s(&mut item, PK)?)?));
+        Ok(ids.filter_map(id).collect())
     }
 }

@@ -1,13 +1,11 @@
 //! Jobs that are parked under a rate limit: a partition of the due index each limit, by when their messages may be sent.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
-use futures::FutureExt;
-
+use super::attributes as job;
 use super::due::entry;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{get_n, n, s, take_s};
+use crate::store::dynamo::attributes::{PK, get_n, get_s, take_s};
+use crate::store::dynamo::query::Query;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::Written;
 use crate::store::{DueEntry, Store, keys, table};
 use ojs_model::error::Result;
 
@@ -32,9 +30,9 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn parked(&self, key: &str, now_ms: i64, limit: usize) -> Result<Vec<DueEntry>> {
-        let limit_items = i32::try_from(limit).unwrap_or(i32::MAX);
-        let (items, _) = self.due_page(keys::parked(key), now_ms, None, limit_items).await?;
-        let entries = items.into_iter().filter_map(|mut item| entry(take_s(&mut item, "pk")?, item));
+        let (items, _) =
+            self.due_page(keys::parked(key), now_ms, None, i32::try_from(limit).unwrap_or(i32::MAX)).await?;
+        let entries = items.into_iter().filter_map(|mut item| entry(take_s(&mut item, PK)?, item));
         Ok(entries
             .map(|mut parked| {
                 parked.job.limit = Some(key.to_owned());
@@ -49,23 +47,9 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn count_parked(&self, key: &str, sent: Option<(i64, i64)>, most: usize) -> Result<usize> {
-        let mut query = self.client.query().table_name(&self.table).index_name(table::DUE_INDEX);
-        query = match sent {
-            Some((after, until)) => query
-                .key_condition_expression("dup = :partition AND dus BETWEEN :after AND :until")
-                .expression_attribute_values(":after", n(after + 1))
-                .expression_attribute_values(":until", n(until)),
-            None => query.key_condition_expression("dup = :partition"),
-        };
-        let answer = query
-            .expression_attribute_values(":partition", s(keys::parked(key)))
-            .select(Select::Count)
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        Ok(usize::try_from(answer.count).unwrap_or(0))
+        let sent = sent.map(|(after, until)| job::DUE_SORT.is_between(after + 1, until));
+        let parked = job::DUE_PARTITION.is(keys::parked(key)).and_some(sent);
+        Query::of(parked, most).count_in_index(table::DUE_INDEX, self).await
     }
 
     /// Reserves a parked job for the caller, which is to send its message: for a minute from `at_ms` on no other call does, and
@@ -75,13 +59,10 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be reserved.
     pub async fn reserve_parked(&self, key: &str, entry: &DueEntry, at_ms: i64) -> Result<Reserved> {
-        let update = self
-            .update(&entry.job.id)
-            .update_expression(
-                "SET r = r + :one, dus = if_not_exists(pg, :gap) + :at, \
-                 pg = if_not_exists(pg, :gap) + if_not_exists(pg, :gap)",
-            )
-            .expression_attribute_values(":gap", n(SENT_MS));
+        let gap = || job::PARKED_GAP.or(SENT_MS);
+        let update = UpdateItem::of(keys::job(&entry.job.id))
+            .set(job::DUE_SORT, gap().plus(at_ms))
+            .set(job::PARKED_GAP, gap().plus(gap()));
         self.move_parked(update, key, entry, at_ms).await
     }
 
@@ -90,42 +71,26 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be moved.
     pub async fn pass_over_parked(&self, key: &str, entry: &DueEntry, at_ms: i64) -> Result<Reserved> {
-        let update = self.update(&entry.job.id).update_expression("SET r = r + :one, dus = :at");
+        let update = UpdateItem::of(keys::job(&entry.job.id)).set(job::DUE_SORT, at_ms);
         self.move_parked(update, key, entry, at_ms).await
     }
 
-    async fn move_parked(
-        &self,
-        update: UpdateItemFluentBuilder,
-        key: &str,
-        entry: &DueEntry,
-        at_ms: i64,
-    ) -> Result<Reserved> {
-        let sent = update
-            .condition_expression("dup = :partition AND dus = :seen")
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":at", n(at_ms))
-            .expression_attribute_values(":seen", n(entry.due_at))
-            .expression_attribute_values(":partition", s(keys::parked(key)))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .boxed()
-            .await;
-        let failure = match sent {
-            Ok(_) => return Ok(Reserved::Done),
-            Err(failure) => failure,
-        };
-        let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = failure.as_service_error() else {
-            return Err(service_error(Service::DynamoDb, "UpdateItem", &failure));
+    async fn move_parked(&self, update: UpdateItem, key: &str, entry: &DueEntry, at_ms: i64) -> Result<Reserved> {
+        let partition = keys::parked(key);
+        let update = update
+            .when(job::DUE_PARTITION.is(&partition).and(job::DUE_SORT.is(entry.due_at)))
+            .set(job::REVISION, job::REVISION.plus(1));
+        let found = match update.showing_refused().update(self).await? {
+            Written::Done(_) => return Ok(Reserved::Done),
+            Written::Refused(found) => found.unwrap_or_default(),
         };
         // An SDK retry of an update that took effect sees its own result.
-        if let Some(item) = &refused.item
-            && let (Some(send_at), Some(gap)) = (get_n(item, "dus"), get_n(item, "pg"))
+        if let (Some(send_at), Some(gap)) = (get_n(&found, job::DUE_SORT), get_n(&found, job::PARKED_GAP))
             && send_at == at_ms + gap / 2
         {
             return Ok(Reserved::Done);
         }
-        let partition = refused.item.as_ref().and_then(|item| item.get("dup")?.as_s().ok());
-        Ok(if partition == Some(&keys::parked(key)) { Reserved::ByAnother } else { Reserved::Left })
+        let parked = get_s(&found, job::DUE_PARTITION) == Some(&partition);
+        Ok(if parked { Reserved::ByAnother } else { Reserved::Left })
     }
 }

@@ -1,11 +1,10 @@
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
-use futures::FutureExt;
-
+use super::attributes as job;
+use super::condition::revision_is;
 use super::item::job_of;
-use crate::aws::{Service, is_refusal, service_error};
-use crate::store::dynamo::attributes::n;
+use crate::store::dynamo::delete_item::DeleteItem;
+use crate::store::dynamo::expression::item_is_absent;
+use crate::store::dynamo::put_item::PutItem;
+use crate::store::dynamo::written::Written;
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::job::Job;
@@ -35,38 +34,20 @@ impl Store {
             Ok(item) => item,
             Err(error) => return Put::Failed { error, maybe_stored: false },
         };
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .boxed()
-            .await;
-        let failure = match sent {
-            Ok(_) => return Put::Done,
-            Err(failure) => failure,
-        };
-        if let SdkError::ServiceError(e) = &failure
-            && let PutItemError::ConditionalCheckFailedException(refused) = e.err()
-        {
-            let Some(item) = refused.item.clone() else {
-                let error = Error::internal("a refused put came without the item in its way");
-                return Put::Failed { error, maybe_stored: false };
-            };
-            return match job_of(item) {
+        match PutItem::new(item).when(item_is_absent()).showing_refused().put(self).await {
+            Ok(Written::Done(_)) => Put::Done,
+            Ok(Written::Refused(Some(item))) => match job_of(item) {
                 // Ids of our own making are unique, so a server-made id can only be our own first try.
                 Ok(_) if job.nonce.is_none() => Put::Done,
                 Ok(stored) if stored.nonce == job.nonce => Put::Done,
                 Ok(stored) => Put::Taken(Box::new(stored)),
                 Err(error) => Put::Failed { error, maybe_stored: false },
-            };
-        }
-        Put::Failed {
-            maybe_stored: !is_refusal(&failure),
-            error: service_error(Service::DynamoDb, "PutItem", &failure),
+            },
+            Ok(Written::Refused(None)) => {
+                let error = Error::internal("a refused put came without the item in its way");
+                Put::Failed { error, maybe_stored: false }
+            }
+            Err(failure) => Put::Failed { error: failure.error, maybe_stored: failure.maybe_done },
         }
     }
 
@@ -76,23 +57,9 @@ impl Store {
     /// # Errors
     /// The AWS error; the job may still be there.
     pub async fn undo_put(&self, job: &Job) -> Result<bool> {
-        let mut delete = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::job(&job.id)))
-            .expression_attribute_values(":r", n(job.revision));
         // An id that a client chose may be another request's.
-        delete = match job.nonce {
-            Some(nonce) => delete
-                .condition_expression("attribute_not_exists(pk) OR (r = :r AND nc = :nonce)")
-                .expression_attribute_values(":nonce", n(nonce)),
-            None => delete.condition_expression("attribute_not_exists(pk) OR r = :r"),
-        };
-        match delete.send().boxed().await {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),
-        }
+        let ours = revision_is(job.revision).and_some(job.nonce.map(|nonce| job::NONCE.is(nonce)));
+        let delete = DeleteItem::of(keys::job(&job.id)).when(item_is_absent().or(ours));
+        Ok(delete.delete(self).await?.is_done())
     }
 }

@@ -1,19 +1,16 @@
 //! The locks of unique jobs.
-//!
-//! | name | holds | | name | holds |
-//! |---|---|---|---|---|
-//! | `j` | the job that holds it | | `st` | states in which it does, as bits |
-//! | `ex` | until when, ms; for ever without | | `sn` | whether the job's message has been sent again |
-//! | `nc` | nonce of the write that made it | | `ttl` | of a lock that outlives its job's end, s |
-//! | `rv` | the job's revision then | | | |
 
-use aws_sdk_dynamodb::types::{Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
-use futures::FutureExt;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 
+use super::condition::revision_is;
 use super::item::job_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{Item, get_n, get_u64, n, s, take_s};
+use super::lock_attributes as lock;
+use crate::store::dynamo::attributes::{Attribute, Item, PK, get_n, get_u64, has, n, s, take_s};
+use crate::store::dynamo::delete_item::DeleteItem;
+use crate::store::dynamo::expression::{Condition, any, item_is_absent};
+use crate::store::dynamo::put_item::PutItem;
 use crate::store::dynamo::transact::{Reason, Transacted};
+use crate::store::dynamo::update_item::UpdateItem;
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
@@ -74,40 +71,25 @@ impl Store {
 
     pub(in crate::store) fn lock_actions(
         &self,
-        lock: &Lock,
+        new: &Lock,
         take: &Take,
         job: JobWrite<'_>,
         now_ms: i64,
     ) -> Result<Vec<TransactWriteItem>> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item_of(lock)))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match take {
-            Take::Free => put
-                .condition_expression("attribute_not_exists(pk) OR ex <= :now OR j = :job")
-                .expression_attribute_values(":now", n(now_ms))
-                .expression_attribute_values(":job", s(lock.job.as_str())),
-            Take::Over(old) | Take::Replacing(old, _) => {
-                put.condition_expression("nc = :nonce").expression_attribute_values(":nonce", n(old.nonce))
-            }
+        let free = match take {
+            Take::Free => any([item_is_absent(), lock::EXPIRES_AT.at_most(now_ms), lock::JOB.is(&new.job)]),
+            Take::Over(old) | Take::Replacing(old, _) => is_as_read(old),
         };
-        let action = TransactWriteItem::builder;
-        let mut actions = vec![action().put(put.build().map_err(Error::internal)?).build()];
+        let mut actions = vec![PutItem::new(item_of(new)).when(free).showing_refused().put_action(self)?];
         actions.push(match job {
             JobWrite::New(job) => {
-                let put = Put::builder()
-                    .table_name(&self.table)
-                    .set_item(Some(self.item_of(job)?))
-                    .condition_expression("attribute_not_exists(pk)")
-                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-                action().put(put.build().map_err(Error::internal)?).build()
+                PutItem::new(self.item_of(job)?).when(item_is_absent()).showing_refused().put_action(self)?
             }
-            JobWrite::Changed(old, new) => action().update(self.transact_replace(old, new, lock.nonce)?).build(),
+            JobWrite::Changed(stored, changed) => self.replace_action(stored, changed, new.nonce)?,
         });
         if let Take::Replacing(_, holder) = take {
             let (stored, cancelled) = &**holder;
-            actions.push(action().update(self.transact_replace(stored, cancelled, lock.nonce)?).build());
+            actions.push(self.replace_action(stored, cancelled, new.nonce)?);
         }
         Ok(actions)
     }
@@ -118,20 +100,10 @@ impl Store {
     /// # Errors
     /// The AWS error; both may still be there.
     pub async fn unlock_new_job(&self, job: &Job, lock: &Lock, token: u64) -> Result<bool> {
-        let gone = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::job(&job.id)))
-            .condition_expression("attribute_not_exists(pk) OR r = :r")
-            .expression_attribute_values(":r", n(job.revision));
-        let free = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::unique(&lock.key)))
-            .condition_expression("attribute_not_exists(pk) OR (nc = :nonce AND attribute_not_exists(sn))")
-            .expression_attribute_values(":nonce", n(lock.nonce));
-        let actions = [gone, free]
-            .into_iter()
-            .map(|delete| Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build()))
-            .collect::<Result<Vec<_>>>()?;
+        let gone = DeleteItem::of(keys::job(&job.id)).when(item_is_absent().or(revision_is(job.revision)));
+        let untold = is_as_read(lock).and(lock::RESENT.is_absent());
+        let free = DeleteItem::of(keys::unique(&lock.key)).when(item_is_absent().or(untold));
+        let actions = vec![gone.delete_action(self)?, free.delete_action(self)?];
         let ended = self.transact(actions, format!("unlock-{token:016x}")).await?;
         Ok(matches!(ended, Transacted::Done))
     }
@@ -151,45 +123,15 @@ impl Store {
     /// The AWS error; the lock may be gone.
     pub async fn release_lock(&self, job: &Job, key: &UniqueKey, keep: bool) -> Result<()> {
         // A late follow-up of an earlier life must not undo that of an operator's retry.
-        let ours = "(j = :job AND (attribute_not_exists(rv) OR rv <= :revision))";
-        let failure = if keep {
+        let not_newer = lock::REVISION.is_absent().or(lock::REVISION.at_most(job.revision));
+        let ours = lock::JOB.is(&job.id).and(not_newer);
+        if keep {
             let Some(ttl) = self.job_ttl_s(job) else { return Ok(()) };
-            let kept = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .set_key(Some(keys::unique(key)))
-                .update_expression("SET #ttl = :ttl")
-                .condition_expression(ours)
-                .expression_attribute_names("#ttl", "ttl")
-                .expression_attribute_values(":ttl", n(ttl))
-                .expression_attribute_values(":revision", n(job.revision))
-                .expression_attribute_values(":job", s(job.id.as_str()));
-            match kept.send().boxed().await {
-                Ok(_) => return Ok(()),
-                Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                    return Ok(());
-                }
-                Err(e) => service_error(Service::DynamoDb, "UpdateItem", &e),
-            }
+            UpdateItem::of(keys::unique(key)).when(ours).set(lock::TTL, ttl).update(self).await?;
         } else {
-            let freed = self
-                .client
-                .delete_item()
-                .table_name(&self.table)
-                .set_key(Some(keys::unique(key)))
-                .condition_expression(format!("attribute_not_exists(pk) OR {ours}"))
-                .expression_attribute_values(":revision", n(job.revision))
-                .expression_attribute_values(":job", s(job.id.as_str()));
-            match freed.send().boxed().await {
-                Ok(_) => return Ok(()),
-                Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                    return Ok(());
-                }
-                Err(e) => service_error(Service::DynamoDb, "DeleteItem", &e),
-            }
-        };
-        Err(failure)
+            DeleteItem::of(keys::unique(key)).when(item_is_absent().or(ours)).delete(self).await?;
+        }
+        Ok(())
     }
 
     /// Removes a lock whose job is gone, unless another write has changed it since it was read.
@@ -197,18 +139,9 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be gone.
     pub async fn drop_lock(&self, lock: &Lock) -> Result<()> {
-        let dropped = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::unique(&lock.key)))
-            .condition_expression("attribute_not_exists(pk) OR nc = :nonce")
-            .expression_attribute_values(":nonce", n(lock.nonce));
-        match dropped.send().boxed().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "DeleteItem", &e)),
-        }
+        let unchanged = item_is_absent().or(is_as_read(lock));
+        DeleteItem::of(keys::unique(&lock.key)).when(unchanged).delete(self).await?;
+        Ok(())
     }
 
     /// Notes that the holder's message has been sent again; `false` when the lock has changed since.
@@ -216,21 +149,14 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub async fn note_resent(&self, lock: &Lock) -> Result<bool> {
-        let noted = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::unique(&lock.key)))
-            .update_expression("SET sn = :one")
-            .condition_expression("nc = :nonce")
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":nonce", n(lock.nonce));
-        match noted.send().boxed().await {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-        }
+        let note = UpdateItem::of(keys::unique(&lock.key)).when(is_as_read(lock)).set(lock::RESENT, 1);
+        Ok(note.update(self).await?.is_done())
     }
+}
+
+/// The lock is the one that was read.
+fn is_as_read(lock: &Lock) -> Condition {
+    lock::NONCE.is(lock.nonce)
 }
 
 fn locked(mut reasons: Vec<Reason>, job: JobWrite<'_>) -> Result<Locked> {
@@ -241,7 +167,7 @@ fn locked(mut reasons: Vec<Reason>, job: JobWrite<'_>) -> Result<Locked> {
     }
     match reasons.into_iter().next() {
         Some(Reason::Condition(Some(mut item))) => {
-            let pk = take_s(&mut item, "pk").unwrap_or_default();
+            let pk = take_s(&mut item, PK).unwrap_or_default();
             let key = keys::unique_of_pk(&pk).ok_or_else(|| Error::internal("a lock whose key is not one"))?;
             Ok(Locked::Held(lock_of(item, key)?))
         }
@@ -252,12 +178,13 @@ fn locked(mut reasons: Vec<Reason>, job: JobWrite<'_>) -> Result<Locked> {
 
 fn item_of(lock: &Lock) -> Item {
     let mut item = keys::unique(&lock.key);
-    item.insert("j".to_owned(), s(lock.job.as_str()));
-    item.insert("st".to_owned(), n(lock.states.bits()));
-    item.insert("nc".to_owned(), n(lock.nonce));
-    item.insert("rv".to_owned(), n(lock.revision));
+    let mut put = |attribute: Attribute, value| item.insert(attribute.name().to_owned(), value);
+    put(lock::JOB, s(lock.job.as_str()));
+    put(lock::STATES, n(lock.states.bits()));
+    put(lock::NONCE, n(lock.nonce));
+    put(lock::REVISION, n(lock.revision));
     if let Some(at) = lock.expires_at {
-        item.insert("ex".to_owned(), n(at));
+        put(lock::EXPIRES_AT, n(at));
     }
     item
 }
@@ -266,14 +193,14 @@ pub(in crate::store) fn lock_of(mut item: Item, key: UniqueKey) -> Result<Lock> 
     let broken = || Error::internal("a lock is missing an attribute");
     Ok(Lock {
         key,
-        states: get_n(&item, "st")
+        states: get_n(&item, lock::STATES)
             .and_then(|bits| u8::try_from(bits).ok())
             .map(States::from_bits)
             .ok_or_else(broken)?,
-        expires_at: get_n(&item, "ex"),
-        resent: item.contains_key("sn"),
-        nonce: get_u64(&item, "nc").ok_or_else(broken)?,
-        revision: get_u64(&item, "rv").unwrap_or(0),
-        job: take_s(&mut item, "j").and_then(|id| JobId::parse(&id)).ok_or_else(broken)?,
+        expires_at: get_n(&item, lock::EXPIRES_AT),
+        resent: has(&item, lock::RESENT),
+        nonce: get_u64(&item, lock::NONCE).ok_or_else(broken)?,
+        revision: get_u64(&item, lock::REVISION).unwrap_or(0),
+        job: take_s(&mut item, lock::JOB).and_then(|id| JobId::parse(&id)).ok_or_else(broken)?,
     })
 }
