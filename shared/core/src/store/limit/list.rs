@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use futures::FutureExt;
 use futures::future::try_join_all;
 
+use super::attributes as limit;
 use super::item::state_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{b, s, take_s};
+use crate::store::dynamo::attributes::{PK, b, take_s};
+use crate::store::dynamo::query::Query;
 use crate::store::{Store, keys, table};
 use ojs_model::error::Result;
 use ojs_model::limit::LimitState;
@@ -30,7 +30,7 @@ impl Store {
         let mut states = HashMap::with_capacity(names.len());
         for mut item in self.batch_get(names.iter().map(|name| keys::limit(name)).collect()).await? {
             // One that cannot be read must not hide the others (I7).
-            if let (Ok(state), Some(pk)) = (state_of(&item), take_s(&mut item, "pk")) {
+            if let (Ok(state), Some(pk)) = (state_of(&item), take_s(&mut item, PK)) {
                 states.insert(pk, state);
             }
         }
@@ -42,24 +42,13 @@ impl Store {
     }
 
     /// The keys of one shard, and where the answer ended if there may be more.
-    async fn limit_keys(&self, shard: u32, after: Option<&str>, limit: usize) -> Result<(Vec<String>, Option<String>)> {
-        let mut query = self.client.query().table_name(&self.table).index_name(table::LISTING_INDEX);
-        query = match after {
-            Some(name) => query
-                .key_condition_expression("lp = :partition AND lo > :after")
-                .expression_attribute_values(":after", b(name)),
-            None => query.key_condition_expression("lp = :partition"),
-        };
-        let answer = query
-            .expression_attribute_values(":partition", s(keys::limits(shard)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let name = |mut key: keys::Key| keys::limit_of_pk(&take_s(&mut key, "pk")?).map(str::to_owned);
-        let end = answer.last_evaluated_key.and_then(name);
-        Ok((answer.items.unwrap_or_default().into_iter().filter_map(name).collect(), end))
+    async fn limit_keys(&self, shard: u32, after: Option<&str>, most: usize) -> Result<(Vec<String>, Option<String>)> {
+        let partition = limit::LISTING_PARTITION.is(keys::limits(shard));
+        let names = partition.and_some(after.map(|name| limit::LISTING_SORT.above(b(name))));
+        let page = Query::of(names, most).in_index(table::LISTING_INDEX, self).await?;
+        let name = |mut key: keys::Key| keys::limit_of_pk(&take_s(&mut key, PK)?).map(str::to_owned);
+        let end = page.next.and_then(name);
+        Ok((page.items.into_iter().filter_map(name).collect(), end))
     }
 }
 

@@ -1,4 +1,5 @@
 //! The item of a rate limit.
 
+pub(super) mod attributes;
 pub(super) mod item;
 pub(super) mod list;
