@@ -1,8 +1,22 @@
+use futures::FutureExt;
+
+use self::attributes as progress;
 use super::dynamo::attributes::{s, take_s};
+use super::dynamo::put_item::PutItem;
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
-use futures::FutureExt;
 use ojs_model::error::Result;
+
+pub(super) mod attributes {
+    //! The attribute of the scheduler's progress.
+
+    use crate::store::dynamo::attributes::attributes;
+
+    attributes! {
+        /// Where the next tick goes on: after this one.
+        AFTER = "at";
+    }
+}
 
 impl Store {
     /// Where something that each tick does a little of has got to; `None` at its beginning.
@@ -19,7 +33,7 @@ impl Store {
             .boxed()
             .await
             .map_err(|e| service_error(Service::DynamoDb, "GetItem", &e))?;
-        Ok(answer.item.and_then(|mut item| take_s(&mut item, "at")))
+        Ok(answer.item.and_then(|mut item| take_s(&mut item, progress::AFTER)))
     }
 
     /// Notes where it has got to. Ticks that race overwrite each other's note, which costs a repetition at most.
@@ -29,16 +43,9 @@ impl Store {
     pub async fn note_progress(&self, what: &str, at: Option<&str>) -> Result<()> {
         let mut item = keys::progress(what);
         if let Some(at) = at {
-            item.insert("at".to_owned(), s(at));
+            item.insert(progress::AFTER.name().to_owned(), s(at));
         }
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .boxed()
-            .await
-            .map(|_| ())
-            .map_err(|e| service_error(Service::DynamoDb, "PutItem", &e))
+        PutItem::new(item).put(self).await?;
+        Ok(())
     }
 }

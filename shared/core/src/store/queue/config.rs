@@ -1,9 +1,7 @@
-use aws_sdk_dynamodb::types::ReturnValue;
-use futures::FutureExt;
-
+use super::attributes as queue;
 use super::state::state_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::s;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::{Written, answered};
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::queue::{QueueConfig, QueueState};
@@ -14,19 +12,11 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be configured. A repetition does no harm.
     pub async fn configure_queue(&self, name: &str, config: &QueueConfig) -> Result<QueueState> {
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::queue_state(name)))
-            .update_expression("SET cf = :config")
-            .expression_attribute_values(":config", s(serde_json::to_string(config).map_err(Error::internal)?))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "UpdateItem", &e))?;
-        let item = answer.attributes.ok_or_else(|| Error::internal("an update came back without its item"))?;
+        let config = serde_json::to_string(config).map_err(Error::internal)?;
+        let update = UpdateItem::of(keys::queue_state(name)).set(queue::CONFIG, config);
+        let item = match update.returning_new(self).await? {
+            Written::Done(item) | Written::Refused(item) => answered(item)?,
+        };
         Ok(state_of(&item))
     }
 }

@@ -1,9 +1,7 @@
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use futures::FutureExt;
-
+use super::counter_attributes as counter;
 use super::state::state_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{get_u64, n};
+use crate::store::dynamo::attributes::{Attribute, get_u64, n};
+use crate::store::dynamo::update_item::UpdateItem;
 use crate::store::{Store, keys};
 use ojs_model::error::Result;
 use ojs_model::job::State;
@@ -35,17 +33,14 @@ impl Outcome {
         }
     }
 
-    fn attribute(self) -> &'static str {
+    fn attribute(self) -> Attribute {
         match self {
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::Discarded => "discarded",
+            Self::Completed => counter::COMPLETED,
+            Self::Cancelled => counter::CANCELLED,
+            Self::Discarded => counter::DISCARDED,
         }
     }
 }
-
-/// Slots of a shard that remember the last write of a call, so that an SDK retry of it does not count again.
-const NONCE_SLOTS: u64 = 16;
 
 impl Store {
     /// Counts what was found in a queue's native dead-letter queue: one update of a random shard.
@@ -53,12 +48,10 @@ impl Store {
     /// # Errors
     /// The AWS error; it may have been counted.
     pub async fn count_drained(&self, queue: &str, resent: usize, dropped: usize, nonce: u64) -> Result<()> {
-        let update = self
-            .counter_update(queue, nonce)
-            .update_expression("ADD dlq_resent :resent, dlq_dropped :dropped SET #slot = :nonce")
-            .expression_attribute_values(":resent", n(resent))
-            .expression_attribute_values(":dropped", n(dropped));
-        counted(update).await
+        let update = count_once(queue, nonce).add(counter::RESENT, n(resent)).add(counter::DROPPED, n(dropped));
+        // A refusal is our own first try.
+        update.update(self).await?;
+        Ok(())
     }
 
     /// Counts one terminal job of a queue: one update of a random shard. `nonce` marks this call for the SDK's retries.
@@ -66,22 +59,9 @@ impl Store {
     /// # Errors
     /// The AWS error; the job may have been counted.
     pub async fn count(&self, queue: &str, outcome: Outcome, nonce: u64) -> Result<()> {
-        let update = self
-            .counter_update(queue, nonce)
-            .update_expression("ADD #outcome :one SET #slot = :nonce")
-            .expression_attribute_names("#outcome", outcome.attribute())
-            .expression_attribute_values(":one", n(1));
-        counted(update).await
-    }
-
-    fn counter_update(&self, queue: &str, nonce: u64) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::counter(queue, fastrand::u32(..COUNTER_SHARDS))))
-            .condition_expression("attribute_not_exists(#slot) OR #slot <> :nonce")
-            .expression_attribute_names("#slot", format!("n{}", nonce % NONCE_SLOTS))
-            .expression_attribute_values(":nonce", n(nonce))
+        // A refusal is our own first try.
+        count_once(queue, nonce).add(outcome.attribute(), n(1)).update(self).await?;
+        Ok(())
     }
 
     /// A queue's state, and how many of its jobs have ended: one strongly consistent read of its state and its counters.
@@ -106,11 +86,11 @@ impl Store {
     }
 }
 
-async fn counted(update: UpdateItemFluentBuilder) -> Result<()> {
-    match update.send().boxed().await {
-        Ok(_) => Ok(()),
-        // Our own first try.
-        Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-        Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-    }
+/// An update of a random shard that takes effect once for each nonce.
+fn count_once(queue: &str, nonce: u64) -> UpdateItem {
+    let at = usize::try_from(nonce % counter::NONCES.len() as u64).unwrap_or(0);
+    let slot = counter::NONCES.get(at).copied().unwrap_or(counter::NONCES[0]);
+    UpdateItem::of(keys::counter(queue, fastrand::u32(..COUNTER_SHARDS)))
+        .when(slot.is_absent().or(slot.is_not(nonce)))
+        .set(slot, nonce)
 }

@@ -1,19 +1,14 @@
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use futures::FutureExt;
-
 use super::state::state_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{get_n, n};
+use super::{attributes as queue, registry_attributes as registry};
+use crate::store::dynamo::attributes::{Attribute, get_n};
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::{Written, answered};
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::queue::QueueState;
 
 /// Most tries of a request that finds a later mark than its own, each with a mark after the one found.
 const MAX_TRIES: u32 = 5;
-/// Each write bears a mark, a time in ms, and is made only over an earlier mark: a request that hung and arrives late changes
-/// nothing.
-const LATER: &str = "(attribute_not_exists(pc) OR pc < :at)";
 
 impl Store {
     /// Pauses a queue, unless it is paused: an update of its state, which counts, then one of its entry in the registry,
@@ -22,9 +17,17 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be paused. A repetition does no harm.
     pub async fn pause_queue(&self, name: &str, now_ms: i64) -> Result<QueueState> {
-        let state = "SET pa = if_not_exists(pa, :now), pl = if_not_exists(pa, :now), pc = :at";
-        let entry = "SET ca = if_not_exists(ca, :now), pa = if_not_exists(pa, :now), pc = :at";
-        self.change_queue(name, state, entry, now_ms).await
+        let state = |at| {
+            mark(keys::queue_state(name), queue::PAUSE_MARK, at)
+                .set(queue::PAUSED_AT, queue::PAUSED_AT.or(now_ms))
+                .set(queue::LAST_PAUSED_AT, queue::PAUSED_AT.or(now_ms))
+        };
+        let entry = |at| {
+            mark(keys::queue(name), registry::PAUSE_MARK, at)
+                .set(registry::CREATED_AT, registry::CREATED_AT.or(now_ms))
+                .set(registry::PAUSED_AT, registry::PAUSED_AT.or(now_ms))
+        };
+        self.change_queue(state, entry, now_ms).await
     }
 
     /// Resumes a queue. The same calls.
@@ -32,61 +35,45 @@ impl Store {
     /// # Errors
     /// As [`Self::pause_queue`].
     pub async fn resume_queue(&self, name: &str, now_ms: i64) -> Result<QueueState> {
-        let state = "SET ra = :now, pc = :at REMOVE pa";
-        let entry = "SET ca = if_not_exists(ca, :now), pc = :at REMOVE pa";
-        self.change_queue(name, state, entry, now_ms).await
+        let state = |at| {
+            mark(keys::queue_state(name), queue::PAUSE_MARK, at)
+                .set(queue::RESUMED_AT, now_ms)
+                .remove([queue::PAUSED_AT])
+        };
+        let entry = |at| {
+            mark(keys::queue(name), registry::PAUSE_MARK, at)
+                .set(registry::CREATED_AT, registry::CREATED_AT.or(now_ms))
+                .remove([registry::PAUSED_AT])
+        };
+        self.change_queue(state, entry, now_ms).await
     }
 
-    async fn change_queue(&self, name: &str, state: &str, entry: &str, now_ms: i64) -> Result<QueueState> {
+    /// Writes the state, then the entry, both with the first mark from `now_ms` on that is later than the state's.
+    async fn change_queue(
+        &self,
+        state: impl Fn(i64) -> UpdateItem,
+        entry: impl Fn(i64) -> UpdateItem,
+        now_ms: i64,
+    ) -> Result<QueueState> {
         let mut at = now_ms;
         for _ in 0..MAX_TRIES {
-            match self.mark_queue(keys::queue_state(name), state, now_ms, at).await? {
-                Marked::Done(state) => {
-                    // Refused, it shows what a later request has written.
-                    self.mark_queue(keys::queue(name), entry, now_ms, at).await?;
-                    return Ok(state);
+            match state(at).returning_new(self).await? {
+                Written::Done(item) => {
+                    // A refusal shows what a later request has written.
+                    entry(at).update(self).await?;
+                    return Ok(state_of(&answered(item)?));
                 }
-                Marked::After(later) => at = later + 1,
+                Written::Refused(item) => {
+                    at = item.and_then(|item| get_n(&item, queue::PAUSE_MARK)).unwrap_or(at) + 1;
+                }
             }
         }
         Err(Error::new(ErrorCode::BackendUnavailable, "The queue keeps changing; try again shortly."))
     }
-
-    async fn mark_queue(&self, key: keys::Key, expression: &str, now_ms: i64, at: i64) -> Result<Marked> {
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .update_expression(expression)
-            .condition_expression(LATER)
-            .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":at", n(at))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .boxed()
-            .await;
-        let failure = match sent {
-            Ok(answer) => {
-                let item = answer.attributes.ok_or_else(|| Error::internal("an update came back without its item"))?;
-                return Ok(Marked::Done(state_of(&item)));
-            }
-            Err(failure) => failure,
-        };
-        match failure.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                let later = refused.item.as_ref().and_then(|item| get_n(item, "pc"));
-                Ok(Marked::After(later.unwrap_or(at)))
-            }
-            _ => Err(service_error(Service::DynamoDb, "UpdateItem", &failure)),
-        }
-    }
 }
 
-/// What came of a write with a mark.
-enum Marked {
-    Done(QueueState),
-    /// The item bears this later mark.
-    After(i64),
+/// An update that bears a mark, a time in ms, and takes effect only over an earlier mark: a request that hung and arrives late
+/// changes nothing.
+fn mark(key: keys::Key, mark: Attribute, at: i64) -> UpdateItem {
+    UpdateItem::of(key).when(mark.is_absent().or(mark.below(at))).set(mark, at)
 }

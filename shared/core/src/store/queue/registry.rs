@@ -1,7 +1,12 @@
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{get_n, n, s, take_s};
-use crate::store::{Store, keys};
 use futures::FutureExt;
+
+use super::registry_attributes as queue;
+use crate::aws::{Service, service_error};
+use crate::store::dynamo::attributes::{PK, SK, get_n, n, take_s};
+use crate::store::dynamo::expression::item_is_absent;
+use crate::store::dynamo::put_item::PutItem;
+use crate::store::dynamo::query::Query;
+use crate::store::{Store, keys};
 use ojs_model::error::Result;
 
 /// A queue that has been used.
@@ -26,7 +31,7 @@ impl Store {
             .get_item()
             .table_name(&self.table)
             .set_key(Some(keys::queue(name)))
-            .projection_expression("pk")
+            .projection_expression(PK.name())
             .send()
             .boxed()
             .await
@@ -35,21 +40,9 @@ impl Store {
             return Ok(());
         }
         let mut item = keys::queue(name);
-        item.insert("ca".to_owned(), n(now_ms));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .boxed()
-            .await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "PutItem", &e)),
-        }
+        item.insert(queue::CREATED_AT.name().to_owned(), n(now_ms));
+        PutItem::new(item).when(item_is_absent()).put(self).await?;
+        Ok(())
     }
 
     /// A page of at most `limit` queues by name, after `after`; whether more follow.
@@ -57,24 +50,13 @@ impl Store {
     /// # Errors
     /// The AWS error.
     pub async fn list_queues(&self, after: Option<&str>, limit: i32) -> Result<(Vec<QueueEntry>, bool)> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", s(keys::QUEUES_PK))
-            .set_exclusive_start_key(after.map(keys::queue))
-            .limit(limit)
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let more = answer.last_evaluated_key.is_some();
-        let queues = answer.items.unwrap_or_default().into_iter().filter_map(|mut item| {
+        let page = Query::of(PK.is(keys::QUEUES_PK), limit).after(after.map(keys::queue)).in_table(self).await?;
+        let more = page.next.is_some();
+        let queues = page.items.into_iter().filter_map(|mut item| {
             Some(QueueEntry {
-                created_at: get_n(&item, "ca")?,
-                paused_at: get_n(&item, "pa"),
-                name: take_s(&mut item, "sk")?,
+                created_at: get_n(&item, queue::CREATED_AT)?,
+                paused_at: get_n(&item, queue::PAUSED_AT),
+                name: take_s(&mut item, SK)?,
             })
         });
         Ok((queues.collect(), more))

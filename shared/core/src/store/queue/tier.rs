@@ -1,13 +1,11 @@
-use std::collections::HashMap;
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use futures::FutureExt;
-
+use super::attributes as queue;
 use super::state::state_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::n;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::{Written, answered};
 use crate::store::{Store, keys};
-use ojs_model::error::{Error, Result};
+use ojs_model::error::Result;
 use ojs_model::queue::{MAX_TIERS, QueueState, is_reserved, nearest_tier};
 
 impl Store {
@@ -47,31 +45,15 @@ impl Store {
     /// Adds these if there are no more than `most` yet. The state, and whether all of these are in it.
     async fn try_tiers(&self, queue: &str, tiers: &[i64], most: Option<usize>) -> Result<(QueueState, bool)> {
         let set = AttributeValue::Ns(tiers.iter().map(i64::to_string).collect());
-        let most_value = most.map(|most| (":most".to_owned(), n(most)));
-        let values: HashMap<_, _> = [(":set".to_owned(), set)].into_iter().chain(most_value).collect();
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::queue_state(queue)))
-            .update_expression("ADD tr :set")
-            .set_condition_expression(most.map(|_| "attribute_not_exists(tr) OR size(tr) <= :most".to_owned()))
-            .set_expression_attribute_values(Some(values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .boxed()
-            .await;
-        let (item, noted) = match sent {
-            Ok(answer) => (answer.attributes, true),
-            Err(e) => match e.as_service_error() {
-                Some(aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
-                    full,
-                )) => (full.item.clone(), false),
-                _ => return Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-            },
+        let mut add = UpdateItem::of(keys::queue_state(queue)).add(queue::TIERS, set);
+        if let Some(most) = most {
+            add = add.when(queue::TIERS.has_at_most(most));
+        }
+        let (item, noted) = match add.returning_new(self).await? {
+            Written::Done(item) => (item, true),
+            Written::Refused(item) => (item, false),
         };
-        let item = item.ok_or_else(|| Error::internal("an update came back without its item"))?;
+        let item = answered(item)?;
         Ok((state_of(&item), noted))
     }
 }
