@@ -1,10 +1,9 @@
 //! What was asked for with a workflow: one item, and of a long chain one for each part, so that a step reads what it needs.
 
-use futures::FutureExt;
-
 use super::item::part_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{Item, s};
+use super::part_attributes as part;
+use crate::store::dynamo::attributes::{Item, PK, SK, s};
+use crate::store::dynamo::query::Query;
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
@@ -19,24 +18,16 @@ impl Store {
         let mut whole: Option<Definition> = None;
         let mut start = None;
         loop {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :definition)")
-                .expression_attribute_values(":pk", s(keys::workflow_pk(id)))
-                .expression_attribute_values(":definition", s(keys::DEFINITION_SK))
-                .consistent_read(true)
-                .set_exclusive_start_key(start);
-            let page = query.send().boxed().await.map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-            for item in page.items.unwrap_or_default() {
+            let parts = PK.is(keys::workflow_pk(id)).and(SK.begins_with(keys::DEFINITION_SK));
+            let page = Query::bounded(parts).consistent(true).after(start).in_table(self).await?;
+            for item in page.items {
                 match &mut whole {
                     // The first part sorts before the others.
                     None => whole = Some(part_of(item)?),
                     Some(whole) => whole.steps.extend(part_of::<Vec<Step>>(item)?),
                 }
             }
-            start = page.last_evaluated_key;
+            start = page.next;
             if start.is_none() {
                 return Ok(whole);
             }
@@ -72,13 +63,13 @@ pub(in crate::store) fn definition_items(workflow: &Workflow, definition: &Defin
         callbacks: definition.callbacks.clone(),
     };
     let mut item = keys::workflow_definition(&workflow.id);
-    item.insert("df".to_owned(), text(serde_json::to_string(&head))?);
+    item.insert(part::DEFINITION.name().to_owned(), text(serde_json::to_string(&head))?);
     items.push(item);
     for (at, first) in workflow.cuts.iter().enumerate() {
         let end = workflow.cuts.get(at + 1).copied().unwrap_or(definition.steps.len());
         let steps = definition.steps.get(*first..end).unwrap_or_default();
         let mut item = keys::workflow_definition_part(&workflow.id, *first);
-        item.insert("df".to_owned(), text(serde_json::to_string(steps))?);
+        item.insert(part::DEFINITION.name().to_owned(), text(serde_json::to_string(steps))?);
         items.push(item);
     }
     Ok(items)

@@ -1,12 +1,13 @@
 //! What belongs to a workflow that has ended gets a time to live.
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::part_attributes as part;
 use super::shard::shard_of;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::n;
+use crate::store::dynamo::expression::item_exists;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::Written;
 use crate::store::{Store, keys};
 use ojs_model::error::Result;
 use ojs_model::job::{MemberOf, MemberRole};
@@ -56,24 +57,12 @@ impl Store {
 
     /// Marks one item, if it is there. Answers the steps whose results are kept, if it is a shard and `answer` asks for it.
     async fn expire(&self, key: keys::Key, ttl_s: i64, answer: ReturnValue) -> Result<Vec<usize>> {
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .update_expression("SET #ttl = :ttl")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":ttl", n(ttl_s))
-            .return_values(answer)
-            .send()
-            .boxed()
-            .await;
-        match sent {
-            Ok(answer) => Ok(answer.attributes.map_or_else(Vec::new, |item| shard_of(&item).results)),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(Vec::new()),
-            Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-        }
+        let marked =
+            UpdateItem::of(key).when(item_exists()).set(part::TTL, ttl_s).returning(answer).update(self).await?;
+        Ok(match marked {
+            Written::Done(item) => item.map_or_else(Vec::new, |item| shard_of(&item).results),
+            Written::Refused(_) => Vec::new(),
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Results that later steps get: each in an item of its own, written once, so that no step carries those of the steps before it.
 
-use futures::FutureExt;
-
 use super::expire::result_key;
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{s, take_s};
+use super::part_attributes as part;
+use crate::store::dynamo::attributes::{PK, SK, s, take_s};
+use crate::store::dynamo::expression::item_is_absent;
+use crate::store::dynamo::put_item::PutItem;
+use crate::store::dynamo::query::Query;
 use crate::store::{Store, keys};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
@@ -28,22 +29,10 @@ impl Store {
     pub async fn put_result(&self, member: &MemberOf, result: &str) -> Result<()> {
         let mut item = result_key(member);
         if result != "null" {
-            item.insert("re".to_owned(), s(result));
+            item.insert(part::RESULT.name().to_owned(), s(result));
         }
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .boxed()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "PutItem", &e)),
-        }
+        PutItem::new(item).when(item_is_absent()).put(self).await?;
+        Ok(())
     }
 
     /// Reads the kept results of steps `first` to `last` of a workflow, all in one shard where it has `shards`: one query, strongly
@@ -60,25 +49,17 @@ impl Store {
     ) -> Result<KeptResults> {
         let (mut kept, mut bytes, mut start) = (KeptResults::default(), 0, None);
         loop {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-                .expression_attribute_values(":pk", s(keys::workflow_results_pk(workflow, shards, first)))
-                .expression_attribute_values(":first", s(keys::workflow_result_sk(first)))
-                .expression_attribute_values(":last", s(keys::workflow_result_sk(last)))
-                .scan_index_forward(false)
-                .consistent_read(true)
-                .set_exclusive_start_key(start);
-            let page = query.send().boxed().await.map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-            for mut item in page.items.unwrap_or_default() {
-                let step = take_s(&mut item, "sk").and_then(|sk| keys::step_of_result_sk(&sk));
-                let result = take_s(&mut item, "re").unwrap_or_else(|| "null".to_owned());
+            let range = SK.is_between(keys::workflow_result_sk(first), keys::workflow_result_sk(last));
+            let results = PK.is(keys::workflow_results_pk(workflow, shards, first)).and(range);
+            let query = Query::bounded(results).newest_first().consistent(true).after(start);
+            let page = query.in_table(self).await?;
+            for mut item in page.items {
+                let step = take_s(&mut item, SK).and_then(|sk| keys::step_of_result_sk(&sk));
+                let result = take_s(&mut item, part::RESULT).unwrap_or_else(|| "null".to_owned());
                 bytes += escaped_bytes(result.as_bytes());
                 kept.found.extend(step.map(|step| (step, result)));
             }
-            start = page.last_evaluated_key;
+            start = page.next;
             kept.all = start.is_none();
             if kept.all || bytes > room {
                 return Ok(kept);

@@ -1,16 +1,14 @@
 //! The open steps of a group or batch, spread over items: many jobs end at once without meeting each other, and to note an end
 //! twice changes nothing.
-//!
-//! | name | holds | | name | holds |
-//! |---|---|---|---|---|
-//! | `pe` | open steps, a number set | | `fa` | steps that failed, a number set |
-//! | `rs` | steps whose results are kept, a number set | | `ttl` | when the item may go, s |
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use futures::FutureExt;
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{Item, get_n};
+use super::{attributes as workflow, part_attributes as part};
+use crate::store::dynamo::attributes::{Attribute, Item, PK, get_n, has};
+use crate::store::dynamo::expression::{item_exists, item_is_absent};
+use crate::store::dynamo::put_item::PutItem;
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::Written;
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
@@ -35,21 +33,9 @@ impl Store {
     /// The AWS error; it may be made.
     pub async fn put_shard(&self, workflow: &JobId, shard: usize, steps: &[usize]) -> Result<()> {
         let mut item = keys::workflow_shard(workflow, shard);
-        item.insert("pe".to_owned(), numbers(steps));
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .boxed()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "PutItem", &e)),
-        }
+        item.insert(part::OPEN.name().to_owned(), numbers(steps));
+        PutItem::new(item).when(item_is_absent()).put(self).await?;
+        Ok(())
     }
 
     /// Notes that a step's job has ended, and whether its result is kept: one update, which changes nothing the second time.
@@ -65,29 +51,19 @@ impl Store {
         failed: bool,
         kept: bool,
     ) -> Result<Option<Shard>> {
-        let expression = match (failed, kept) {
-            (true, _) => "DELETE pe :step ADD fa :step",
-            (false, true) => "DELETE pe :step ADD rs :step",
-            (false, false) => "DELETE pe :step",
+        // A shard that is forgotten must not come back.
+        let close = UpdateItem::of(keys::workflow_shard(workflow, shard))
+            .when(item_exists())
+            .delete_from(part::OPEN, numbers(&[step]));
+        let close = match (failed, kept) {
+            (true, _) => close.add(part::FAILED, numbers(&[step])),
+            (false, true) => close.add(part::RESULTS, numbers(&[step])),
+            (false, false) => close,
         };
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::workflow_shard(workflow, shard)))
-            .update_expression(expression)
-            // A shard that is forgotten must not come back.
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":step", numbers(&[step]))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .boxed()
-            .await;
-        match answer {
-            Ok(answer) => Ok(Some(shard_of(&answer.attributes.unwrap_or_default()))),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
-            Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-        }
+        Ok(match close.returning_new(self).await? {
+            Written::Done(item) => Some(shard_of(&item.unwrap_or_default())),
+            Written::Refused(_) => None,
+        })
     }
 
     /// Notes that a shard has no open steps left: one update, which changes nothing the second time. Answers whether none has.
@@ -95,23 +71,13 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub async fn close_shard(&self, workflow: &JobId, shard: usize) -> Result<bool> {
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::workflow(workflow)))
-            .update_expression("DELETE op :shard")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":shard", numbers(&[shard]))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .boxed()
-            .await;
-        match answer {
-            Ok(answer) => Ok(answer.attributes.is_some_and(|item| !item.contains_key("op"))),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-        }
+        let close = UpdateItem::of(keys::workflow(workflow))
+            .when(item_exists())
+            .delete_from(workflow::OPEN_SHARDS, numbers(&[shard]));
+        Ok(match close.returning_new(self).await? {
+            Written::Done(item) => item.is_some_and(|item| !has(&item, workflow::OPEN_SHARDS)),
+            Written::Refused(_) => false,
+        })
     }
 
     /// The shards of a group or batch, in order, strongly consistent: one read.
@@ -131,7 +97,7 @@ impl Store {
     pub async fn find_shards(&self, workflow: &JobId, count: usize) -> Result<Vec<Option<Shard>>> {
         let keys: Vec<_> = (0..count).map(|shard| keys::workflow_shard(workflow, shard)).collect();
         let items = self.batch_get(keys.clone()).await?;
-        let of = |key: &keys::Key| items.iter().find(|item| item.get("pk") == key.get("pk")).map(shard_of);
+        let of = |key: &keys::Key| items.iter().find(|item| item.get(PK.name()) == key.get(PK.name())).map(shard_of);
         Ok(keys.iter().map(of).collect())
     }
 }
@@ -141,9 +107,14 @@ fn numbers(numbers: &[usize]) -> AttributeValue {
 }
 
 pub(in crate::store) fn shard_of(item: &Item) -> Shard {
-    let set = |name: &str| match item.get(name) {
+    let set = |attribute: Attribute| match item.get(attribute.name()) {
         Some(AttributeValue::Ns(numbers)) => numbers.iter().filter_map(|text| text.parse().ok()).collect(),
         _ => Vec::new(),
     };
-    Shard { open: set("pe"), failed: set("fa"), results: set("rs"), ttl_s: get_n(item, "ttl") }
+    Shard {
+        open: set(part::OPEN),
+        failed: set(part::FAILED),
+        results: set(part::RESULTS),
+        ttl_s: get_n(item, part::TTL),
+    }
 }

@@ -1,18 +1,18 @@
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
-use futures::FutureExt;
-
+use super::attributes as workflow;
 use super::definition::definition_items;
 use super::item::{open_shards, workflow_of};
-use crate::aws::{Service, service_error};
-use crate::store::dynamo::attributes::{Item, b, get_u64, n, s, take_s};
+use crate::store::dynamo::attributes::{Attribute, PK, b, get_u64, take_s};
+use crate::store::dynamo::expression::{any, item_exists, item_is_absent};
+use crate::store::dynamo::put_item::PutItem;
+use crate::store::dynamo::query::Query;
 use crate::store::dynamo::transact::{Reason, Transacted};
+use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::dynamo::written::Written;
 use crate::store::idempotency::{Record, Ticket, record_of};
 use crate::store::{Store, keys, table};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;
-use ojs_model::workflow::{Definition, Workflow};
+use ojs_model::workflow::{Definition, Workflow, WorkflowState};
 
 /// How the put of a new workflow ended.
 #[derive(Debug)]
@@ -59,18 +59,11 @@ impl Store {
     ) -> Result<WorkflowPut> {
         let mut main = self.workflow_item(workflow, nonce);
         if workflow.shards > 0 {
-            main.insert("op".to_owned(), open_shards(workflow.shards));
+            main.insert(workflow::OPEN_SHARDS.name().to_owned(), open_shards(workflow.shards));
         }
-        let put = |item: Item| {
-            let put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(item))
-                .condition_expression("attribute_not_exists(pk)");
-            Ok::<_, Error>(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
-        };
-        let mut actions = vec![put(main)?];
+        let mut actions = vec![PutItem::new(main).when(item_is_absent()).put_action(self)?];
         for part in definition_items(workflow, definition)? {
-            actions.push(put(part)?);
+            actions.push(PutItem::new(part).when(item_is_absent()).put_action(self)?);
         }
         if let Some((ticket, fingerprint)) = key {
             actions.push(self.transact_begin(ticket, fingerprint, workflow.id.as_str(), workflow.created_at)?);
@@ -116,49 +109,32 @@ impl Store {
         let mut new = new.clone();
         new.version = old.version + 1;
         let item = self.workflow_item(&new, nonce);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("v = :old")
-            .expression_attribute_values(":old", n(old.version))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let failure = match put.send().boxed().await {
-            Ok(_) => return Ok(WorkflowWritten::Done),
-            Err(failure) => failure,
-        };
-        if let SdkError::ServiceError(e) = &failure
-            && let PutItemError::ConditionalCheckFailedException(refused) = e.err()
-        {
-            return Ok(match refused.item.clone() {
-                Some(item) if get_u64(&item, "nc") == Some(nonce) => WorkflowWritten::Done,
-                Some(item) => WorkflowWritten::Refused(Box::new(workflow_of(item)?)),
-                None => WorkflowWritten::Missing,
-            });
-        }
-        Err(service_error(Service::DynamoDb, "PutItem", &failure))
+        let put = PutItem::new(item).when(workflow::VERSION.is(old.version));
+        Ok(match put.showing_refused().put(self).await? {
+            Written::Done(_) => WorkflowWritten::Done,
+            Written::Refused(Some(item)) if get_u64(&item, workflow::NONCE) == Some(nonce) => WorkflowWritten::Done,
+            Written::Refused(Some(item)) => WorkflowWritten::Refused(Box::new(workflow_of(item)?)),
+            Written::Refused(None) => WorkflowWritten::Missing,
+        })
     }
 
     /// Ends a running group or batch (`state` at `at_ms`): one conditional update. Does nothing the second time, or when it
-    /// has been called off.
+    /// has been cancelled.
     ///
     /// # Errors
     /// The AWS error; it may have ended.
     pub async fn end_workflow(&self, workflow: &Workflow, state: &str, at_ms: i64) -> Result<()> {
-        self.update_workflow(
-            &workflow.id,
-            "SET #s = :state, en = :at, #ttl = :ttl, v = v + :one REMOVE cr",
-            "#s = :running",
-            &[
-                (":state", s(state)),
-                (":running", s("running")),
-                (":at", n(at_ms)),
-                (":ttl", n(self.workflow_ttl_s(at_ms, workflow.parent.is_some()))),
-                (":one", n(1)),
-            ],
-        )
-        .await
+        let ttl_s = self.workflow_ttl_s(at_ms, workflow.parent.is_some());
+        UpdateItem::of(keys::workflow(&workflow.id))
+            .when(workflow::STATE.is(WorkflowState::Running.as_str()))
+            .set(workflow::STATE, state)
+            .set(workflow::ENDED_AT, at_ms)
+            .set(workflow::TTL, ttl_s)
+            .set(workflow::VERSION, workflow::VERSION.plus(1))
+            .remove([workflow::CREATING])
+            .update(self)
+            .await?;
+        Ok(())
     }
 
     /// Notes that the callbacks of a batch have been made.
@@ -166,7 +142,7 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub async fn note_called_back(&self, id: &JobId) -> Result<()> {
-        self.update_workflow(id, "SET cd = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
+        self.mark_workflow(id, workflow::CALLED_BACK).await
     }
 
     /// Notes that the kept results of a workflow that has ended have a time to live.
@@ -174,7 +150,7 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub(in crate::store) async fn note_results_expire(&self, id: &JobId) -> Result<()> {
-        self.update_workflow(id, "SET rx = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
+        self.mark_workflow(id, workflow::RESULTS_EXPIRE).await
     }
 
     /// Notes that a callback that an outer workflow waits for has failed.
@@ -182,7 +158,7 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub async fn note_callback_failed(&self, id: &JobId) -> Result<()> {
-        self.update_workflow(id, "SET cf = :one", "attribute_exists(pk)", &[(":one", n(1))]).await
+        self.mark_workflow(id, workflow::CALLBACK_FAILED).await
     }
 
     /// Has a tick look after a workflow at `due_at` (ms since the Unix epoch), unless one does earlier.
@@ -191,14 +167,17 @@ impl Store {
     /// The AWS error; it may be noted.
     pub async fn watch_workflow(&self, id: &JobId, due_at: i64, now_ms: i64) -> Result<()> {
         let partition = keys::unfinished(keys::shard(id, self.shards));
-        self.update_workflow(
-            id,
-            "SET dup = :partition, dus = :due, v = v + :one",
-            // One that is due may be under way, and not see what is to come.
-            "attribute_exists(pk) AND (attribute_not_exists(dus) OR dus > :due OR dus <= :now)",
-            &[(":partition", s(partition)), (":due", n(due_at)), (":now", n(now_ms)), (":one", n(1))],
-        )
-        .await
+        // One that is due may be under way, and not see what is to come.
+        let no_earlier =
+            any([workflow::DUE_SORT.is_absent(), workflow::DUE_SORT.above(due_at), workflow::DUE_SORT.at_most(now_ms)]);
+        UpdateItem::of(keys::workflow(id))
+            .when(item_exists().and(no_earlier))
+            .set(workflow::DUE_PARTITION, partition)
+            .set(workflow::DUE_SORT, due_at)
+            .set(workflow::VERSION, workflow::VERSION.plus(1))
+            .update(self)
+            .await?;
+        Ok(())
     }
 
     /// What a tick was to look after at `due_at` is done.
@@ -206,43 +185,19 @@ impl Store {
     /// # Errors
     /// The AWS error; it may be noted.
     pub async fn leave_workflow(&self, id: &JobId, due_at: i64) -> Result<()> {
-        self.update_workflow(
-            id,
-            "SET v = v + :one REMOVE dup, dus, cr",
-            "dus = :due",
-            &[(":due", n(due_at)), (":one", n(1))],
-        )
-        .await
+        UpdateItem::of(keys::workflow(id))
+            .when(workflow::DUE_SORT.is(due_at))
+            .set(workflow::VERSION, workflow::VERSION.plus(1))
+            .remove([workflow::DUE_PARTITION, workflow::DUE_SORT, workflow::CREATING])
+            .update(self)
+            .await?;
+        Ok(())
     }
 
-    /// One conditional update of how far a workflow is; one whose condition does not hold is left as it is.
-    async fn update_workflow(
-        &self,
-        id: &JobId,
-        expression: &str,
-        condition: &str,
-        values: &[(&str, aws_sdk_dynamodb::types::AttributeValue)],
-    ) -> Result<()> {
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::workflow(id)))
-            .update_expression(expression)
-            .condition_expression(condition);
-        for (name, value) in values {
-            update = update.expression_attribute_values(*name, value.clone());
-        }
-        for (name, of) in [("#s", "s"), ("#ttl", "ttl")] {
-            if expression.contains(name) || condition.contains(name) {
-                update = update.expression_attribute_names(name, of);
-            }
-        }
-        match update.send().boxed().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(service_error(Service::DynamoDb, "UpdateItem", &e)),
-        }
+    /// Sets a mark on a workflow, if it is there.
+    async fn mark_workflow(&self, id: &JobId, mark: Attribute) -> Result<()> {
+        UpdateItem::of(keys::workflow(id)).when(item_exists()).set(mark, 1).update(self).await?;
+        Ok(())
     }
 
     /// The next `limit` workflows after `after`, newest first: one query per shard of the listing index.
@@ -258,24 +213,12 @@ impl Store {
     }
 
     async fn list_workflow_shard(&self, shard: u32, after: Option<&JobId>, limit: usize) -> Result<Vec<JobId>> {
-        let mut query = self.client.query().table_name(&self.table).index_name(table::LISTING_INDEX);
-        query = match after {
-            Some(id) => query
-                .key_condition_expression("lp = :partition AND lo < :after")
-                // Its id is the server's, and has the time at which it was made.
-                .expression_attribute_values(":after", b(keys::listing_sort(id.made_at_ms(), id))),
-            None => query.key_condition_expression("lp = :partition"),
-        };
-        let answer = query
-            .expression_attribute_values(":partition", s(keys::workflows(shard)))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .boxed()
-            .await
-            .map_err(|e| service_error(Service::DynamoDb, "Query", &e))?;
-        let ids = answer.items.unwrap_or_default().into_iter();
-        Ok(ids.filter_map(|mut item| keys::workflow_of_pk(&take_s(&mut item, "pk")?)).collect())
+        // Its id is the server's, and has the time at which it was made.
+        let older = after.map(|id| workflow::LISTING_SORT.below(b(keys::listing_sort(id.made_at_ms(), id))));
+        let listed = workflow::LISTING_PARTITION.is(keys::workflows(shard)).and_some(older);
+        let page = Query::of(listed, limit).newest_first().in_index(table::LISTING_INDEX, self).await?;
+        let ids = page.items.into_iter();
+        Ok(ids.filter_map(|mut item| keys::workflow_of_pk(&take_s(&mut item, PK)?)).collect())
     }
 
     /// Reads how far workflows are, strongly consistent, in the order of `ids`; missing ones are left out.
