@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::dynamo::attributes::s;
+use super::dynamo::attributes::{PK, SK, get_s, s};
 use ojs_model::ids::JobId;
 use ojs_model::job::unique::UniqueKey;
 
@@ -58,7 +58,7 @@ pub const CRON_SHARDS: u32 = 4;
 pub type Key = HashMap<String, AttributeValue>;
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
-    HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))])
+    HashMap::from([(PK.name().to_owned(), s(pk)), (SK.name().to_owned(), s(sk))])
 }
 
 /// A job's item.
@@ -185,7 +185,7 @@ pub fn unique_of_pk(pk: &str) -> Option<UniqueKey> {
 /// Whether an item is a queue's state.
 #[must_use]
 pub fn is_queue_state(item: &Key) -> bool {
-    item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == QUEUE_SK)
+    get_s(item, SK).is_some_and(|sk| sk == QUEUE_SK)
 }
 
 /// What is remembered of a request with an idempotency key, by its operation and the key's digest.

@@ -9,6 +9,9 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::Store;
+use super::cron::attributes as cron;
+use super::dynamo::attributes::{Attribute, PK, SK};
+use super::job::attributes as job;
 use crate::aws::{Service, service_error};
 use ojs_model::error::{Error, ErrorCode, Result};
 
@@ -21,17 +24,25 @@ pub const DEAD_IN_QUEUE_INDEX: &str = "dead-in-queue";
 /// Jobs of one queue, and workflows, by the server's time; never changes after the job is made.
 pub const LISTING_INDEX: &str = "listing";
 
-const ATTRIBUTES: [(&str, ScalarAttributeType); 9] = [
-    ("pk", ScalarAttributeType::S),
-    ("sk", ScalarAttributeType::S),
-    ("dup", ScalarAttributeType::S),
-    ("dus", ScalarAttributeType::N),
-    ("dlp", ScalarAttributeType::S),
-    ("dlq", ScalarAttributeType::S),
-    ("dls", ScalarAttributeType::S),
-    ("lp", ScalarAttributeType::S),
-    ("lo", ScalarAttributeType::B),
+/// Where an item says when DynamoDB may delete it, s since the Unix epoch. All kinds call it so.
+const TTL: Attribute = job::TTL;
+
+/// The keys of the table and its indexes. Item kinds share an index under these names.
+const KEYS: [(Attribute, ScalarAttributeType); 9] = [
+    (PK, ScalarAttributeType::S),
+    (SK, ScalarAttributeType::S),
+    (job::DUE_PARTITION, ScalarAttributeType::S),
+    (job::DUE_SORT, ScalarAttributeType::N),
+    (job::DEAD_PARTITION, ScalarAttributeType::S),
+    (job::DEAD_IN_QUEUE_PARTITION, ScalarAttributeType::S),
+    (job::DEAD_SORT, ScalarAttributeType::S),
+    (job::LISTING_PARTITION, ScalarAttributeType::S),
+    (job::LISTING_SORT, ScalarAttributeType::B),
 ];
+
+/// What the due index has besides the keys: what messages are made of, and of a cron job what it was woken for. Jobs and cron
+/// jobs call the others alike.
+const DUE_PROJECTION: [Attribute; 5] = [job::JOB_TYPE, job::QUEUE, job::PRIORITY, job::GROUP, cron::WOKEN_FOR];
 
 impl Store {
     /// Creates the table and its indexes, and waits until it answers; an existing table is left as it is.
@@ -44,16 +55,16 @@ impl Store {
             .create_table()
             .table_name(&self.table)
             .billing_mode(BillingMode::PayPerRequest)
-            .set_key_schema(Some(key_schema("pk", "sk")?));
-        for (name, kind) in ATTRIBUTES {
-            let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind);
+            .set_key_schema(Some(key_schema(PK, SK)?));
+        for (attribute, kind) in KEYS {
+            let attribute = AttributeDefinition::builder().attribute_name(attribute.name()).attribute_type(kind);
             create = create.attribute_definitions(attribute.build().map_err(Error::internal)?);
         }
         for index in [
-            index(DUE_INDEX, "dup", "dus", &["ty", "q", "p", "gr", "wk"])?,
-            index(DEAD_INDEX, "dlp", "dls", &[])?,
-            index(DEAD_IN_QUEUE_INDEX, "dlq", "dls", &[])?,
-            index(LISTING_INDEX, "lp", "lo", &[])?,
+            index(DUE_INDEX, job::DUE_PARTITION, job::DUE_SORT, &DUE_PROJECTION)?,
+            index(DEAD_INDEX, job::DEAD_PARTITION, job::DEAD_SORT, &[])?,
+            index(DEAD_IN_QUEUE_INDEX, job::DEAD_IN_QUEUE_PARTITION, job::DEAD_SORT, &[])?,
+            index(LISTING_INDEX, job::LISTING_PARTITION, job::LISTING_SORT, &[])?,
         ] {
             create = create.global_secondary_indexes(index);
         }
@@ -97,7 +108,7 @@ impl Store {
     }
 
     async fn enable_ttl(&self) -> Result<()> {
-        let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true);
+        let ttl = TimeToLiveSpecification::builder().attribute_name(TTL.name()).enabled(true);
         let sent = self
             .client
             .update_time_to_live()
@@ -120,23 +131,23 @@ impl Store {
     }
 }
 
-fn key_schema(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>> {
+fn key_schema(hash: Attribute, range: Attribute) -> Result<Vec<KeySchemaElement>> {
     [(hash, KeyType::Hash), (range, KeyType::Range)]
         .into_iter()
         .map(|(name, kind)| {
-            KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(Error::internal)
+            KeySchemaElement::builder().attribute_name(name.name()).key_type(kind).build().map_err(Error::internal)
         })
         .collect()
 }
 
 /// Keys only, or keys and `more`.
-fn index(name: &str, hash: &str, range: &str, more: &[&str]) -> Result<GlobalSecondaryIndex> {
+fn index(name: &str, hash: Attribute, range: Attribute, more: &[Attribute]) -> Result<GlobalSecondaryIndex> {
     let projection = if more.is_empty() {
         Projection::builder().projection_type(ProjectionType::KeysOnly)
     } else {
         Projection::builder()
             .projection_type(ProjectionType::Include)
-            .set_non_key_attributes(Some(more.iter().map(|a| (*a).to_owned()).collect()))
+            .set_non_key_attributes(Some(more.iter().map(|attribute| attribute.name().to_owned()).collect()))
     };
     GlobalSecondaryIndex::builder()
         .index_name(name)
