@@ -3,6 +3,8 @@
 //!
 //! The SDK's futures are large, and those of an operation lie inside each other: each call is boxed.
 
+#[cfg(test)]
+mod attribute_docs;
 mod batch;
 mod cron;
 mod dynamo;
