@@ -426,6 +426,8 @@ async fn a_result_that_does_not_fit_is_refused_and_the_job_goes_on() {
         let id = app.enqueue(json!({})).await;
         let token = app.take("w", &id, 1).await["lease_token"].clone();
         let before = app.job(&id).await;
+        let stale = json!({"job_id": id, "lease_token": "another's", "result": "x".repeat(size)});
+        app.refused(ACK, stale, 409, "conflict").await;
         for holder in [json!({}), json!({"lease_token": token}), json!({"worker_id": "w"})] {
             let mut ack = holder;
             ack["job_id"] = json!(id);

@@ -33,9 +33,10 @@ impl Engine {
     pub async fn ack(&self, ack: Ack) -> Result<Acked> {
         let now = self.now_ms();
         let Ack { id, holder, result } = ack;
-        // DynamoDB refuses what is larger than any item in ways of its own.
-        if let Some(size) = result.as_ref().map(|r| r.get().len()).filter(|size| *size > MAX_ITEM_BYTES) {
-            return Err(Error::too_large("result", size, MAX_ITEM_BYTES));
+        // DynamoDB refuses what is larger than any item in ways of its own. Whose lease it is comes first all the same.
+        if result.as_ref().is_some_and(|result| result.get().len() > MAX_ITEM_BYTES) {
+            let stored = self.store.get_job(&id).await?.ok_or_else(|| refuse::missing(&id))?;
+            return self.ack_again(&stored, holder, result, now).await;
         }
         let nonce = self.ids.nonce();
         match self.store.complete_job(&id, &holder, result.as_ref(), nonce, now).await? {
