@@ -46,7 +46,7 @@ pub struct WalkPage {
     pub jobs: Vec<LiveJob>,
     /// Running workflows, each with when it was made, ms since the Unix epoch.
     pub workflows: Vec<(JobId, i64)>,
-    /// Batches, each with when a tick was to look after it, ms since the Unix epoch.
+    /// Batches, each with when a tick was to resume it, ms since the Unix epoch.
     pub batches: Vec<(JobId, i64)>,
     /// Locks of unique jobs.
     pub locks: Vec<Lock>,

@@ -27,7 +27,7 @@ use ojs_model::job::unique::Lock;
 pub enum Committed {
     /// The jobs are there.
     Done,
-    /// It has been called off, or what was to be replaced with it has changed; nothing is written.
+    /// It was aborted, or what was to be replaced with it has changed; nothing is written.
     Refused,
     /// Whether it took effect is unknown.
     Unknown(Error),
@@ -137,7 +137,7 @@ impl Store {
     /// `false` when it has been committed, or is over.
     ///
     /// # Errors
-    /// The AWS error; it may be called off.
+    /// The AWS error; it may be aborted.
     pub async fn abort_batch(&self, id: &JobId, due_at: i64) -> Result<bool> {
         let undecided = batch::STATE.is_one_of([BatchState::Open.as_str(), BatchState::Aborted.as_str()]);
         let abort = UpdateItem::of(keys::batch(id))

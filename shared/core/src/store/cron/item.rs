@@ -70,7 +70,7 @@ pub(in crate::store) fn item_of(cron: &Cron) -> Result<Item> {
 /// Reads a cron job's item.
 ///
 /// # Errors
-/// `internal_error` when an attribute that must be there is not: somebody else wrote to the table.
+/// `internal_error` when an attribute that must be there is not: another program wrote to the table.
 pub(in crate::store) fn cron_of(mut item: Item) -> Result<Cron> {
     let name = take_s(&mut item, SK).unwrap_or_default();
     let broken = |attribute: Attribute| {

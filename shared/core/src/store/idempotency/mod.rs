@@ -84,7 +84,7 @@ impl Store {
             Written::Done(_) => Ok(Begun::New),
             Written::Refused(item) => {
                 let record = record_of(item.ok_or_else(broken)?)?;
-                // An SDK retry of a put that took effect meets its own item.
+                // An SDK retry of a put that took effect finds its own item.
                 Ok(if record.nonce == ticket.nonce { Begun::New } else { Begun::There(Box::new(record)) })
             }
         }

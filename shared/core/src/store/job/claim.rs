@@ -65,7 +65,7 @@ impl Store {
             .set_or_remove(job::KEPT_DISCARDED, discarded_s)
             .remove([job::DUE_AT, job::DUE_PARTITION, job::DUE_SORT, job::NONCE, job::BATCH, job::HELD_LIMITS]);
         Ok(match Updated::of(update.returning_new(self).await)? {
-            // An SDK retry of a claim that took effect meets its own lease.
+            // An SDK retry of a claim that took effect finds its own lease.
             Updated::Refused(job) if job.lease.as_ref().is_some_and(|lease| lease.token == claim.token) => {
                 Updated::Done(job)
             }

@@ -54,7 +54,7 @@ impl Store {
 
     /// Reserves a parked job for the caller, which is to send its message: for a minute from `at_ms` on no other call does, and
     /// each time for twice as long, for its message may wait behind others. The job stays parked until it starts or ends, so
-    /// that a caller that dies loses nothing.
+    /// that a caller that crashes loses nothing.
     ///
     /// # Errors
     /// The AWS error; it may be reserved.

@@ -28,7 +28,7 @@ pub enum Put {
 impl Store {
     /// Stores a new job: one conditional put.
     ///
-    /// An SDK retry of a put that took effect meets its own item; the item's nonce or server-made id tells.
+    /// An SDK retry of a put that took effect finds its own item; the item's nonce or server-made id tells.
     pub async fn put_job(&self, job: &Job) -> Put {
         let item = match self.item_of(job) {
             Ok(item) => item,
@@ -51,7 +51,7 @@ impl Store {
         }
     }
 
-    /// Takes back a put whose message could not be sent; `false` when the job has moved on since, or is another
+    /// Undoes a put whose message could not be sent; `false` when the job has moved on since, or is another
     /// request's.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ impl Store {
     pub async fn replace_job(&self, old: &Job, new: &Job, nonce: u64) -> Result<Updated> {
         let Some(update) = self.difference(old, new, nonce)? else { return Ok(Updated::TooLarge) };
         Ok(match Updated::of(update.returning_new(self).await)? {
-            // An SDK retry of an update that took effect meets its own result.
+            // An SDK retry of an update that took effect finds its own result.
             Updated::Refused(found) if found.nonce == Some(nonce) => Updated::Done(found),
             other => other,
         })

@@ -94,7 +94,7 @@ impl Store {
         Ok(actions)
     }
 
-    /// Takes back a new job and its lock, in one transaction; `false` when the job has moved on since, or a duplicate of it has
+    /// Undoes a new job and its lock, in one transaction; `false` when the job has moved on since, or a duplicate of it has
     /// been told of it.
     ///
     /// # Errors

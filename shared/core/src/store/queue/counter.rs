@@ -15,7 +15,7 @@ const COUNTER_SHARDS: u32 = 8;
 pub enum Outcome {
     /// Acked.
     Completed,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
     /// Given up.
     Discarded,

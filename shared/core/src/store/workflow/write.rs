@@ -161,7 +161,7 @@ impl Store {
         self.mark_workflow(id, workflow::CALLBACK_FAILED).await
     }
 
-    /// Has a tick look after a workflow at `due_at` (ms since the Unix epoch), unless one does earlier.
+    /// Has a tick resume a workflow at `due_at` (ms since the Unix epoch), unless one does earlier.
     ///
     /// # Errors
     /// The AWS error; it may be noted.
@@ -180,7 +180,7 @@ impl Store {
         Ok(())
     }
 
-    /// What a tick was to look after at `due_at` is done.
+    /// What a tick was to resume at `due_at` is done.
     ///
     /// # Errors
     /// The AWS error; it may be noted.
