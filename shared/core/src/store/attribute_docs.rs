@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{batch, cron, idempotency, job, limit, progress, queue, worker, workflow};
+use super::{batch, cron, idempotency, job, limit, lock, progress, queue, worker, workflow};
 
 const PAGE: &str = include_str!("../../../../docs/architecture.md");
 
@@ -47,7 +47,7 @@ fn the_documented_attributes_are_those_of_the_code() {
         ("queue state", of_items(&["queue state"]), queue::attributes::ALL.iter().copied().collect()),
         ("worker", of_items(&["worker"]), worker::attributes::ALL.iter().copied().collect()),
         ("progress", of_items(&["progress"]), progress::attributes::ALL.iter().copied().collect()),
-        ("lock", of_items(&["lock of a unique key"]), job::lock_attributes::ALL.iter().copied().collect()),
+        ("lock", of_items(&["lock of a unique key"]), lock::attributes::ALL.iter().copied().collect()),
         ("batch", of_items(&["batch"]), batch::attributes::ALL.iter().copied().collect()),
         ("workflow", of_items(&["workflow: progress"]), workflow::attributes::ALL.iter().copied().collect()),
         (

@@ -9,9 +9,11 @@ mod batch;
 mod cron;
 mod dynamo;
 mod idempotency;
+mod index;
 mod job;
 pub mod keys;
 mod limit;
+mod lock;
 mod progress;
 mod queue;
 pub mod table;
@@ -26,15 +28,15 @@ pub use cron::list::CronList;
 pub use cron::replace::CronUpdated;
 pub use dynamo::unconditional::NewPut;
 pub use idempotency::{Begun, Record, Ticket};
+pub use index::dead_letter::DeadLetterPosition;
+pub use index::due::{DueEntry, DuePage, Place, UnfinishedPage};
 pub use job::claim::ClaimRequest;
-pub use job::dead_letter::DeadLetterPosition;
 pub use job::delete::{Deletable, Deleted};
-pub use job::due::{DueEntry, DuePage, Place, UnfinishedPage};
 pub use job::park::{Reserved, SENT_MS};
 pub use job::put::Put;
-pub use job::unique::{JobWrite, Locked, Take};
 pub use job::updated::Updated;
 pub use limit::item::LimitWritten;
+pub use lock::{JobWrite, Locked, Take};
 pub use queue::counter::Outcome;
 pub use queue::registry::QueueEntry;
 pub use walk::{LiveJob, MAX_WALK_PAGE, WalkPage};
@@ -45,9 +47,9 @@ pub use workflow::write::{WorkflowPut, WorkflowWritten};
 
 use aws_sdk_dynamodb::Client;
 
-use self::dynamo::attributes::Attribute;
-use self::job::attributes::{RECEIPT, RECEIPT_TIER};
 use crate::settings::Settings;
+use dynamo::attributes::Attribute;
+use job::attributes::{RECEIPT, RECEIPT_TIER};
 use ojs_model::job::{Job, Retention, State};
 
 /// Largest item DynamoDB holds, bytes, less a margin for what an update adds.

@@ -1,10 +1,10 @@
 use futures::FutureExt;
 
-use self::attributes as progress;
 use super::dynamo::attributes::{s, take_s};
 use super::dynamo::put_item::PutItem;
 use super::{Store, keys};
 use crate::aws::{Service, service_error};
+use attributes as progress;
 use ojs_model::error::Result;
 
 pub(super) mod attributes {

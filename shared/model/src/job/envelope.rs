@@ -195,7 +195,7 @@ pub struct Job {
 impl Job {
     /// A job that is available as of `now_ms` (ms since the Unix epoch), with the defaults of every option.
     #[must_use]
-    pub(super) fn new(id: JobId, job_type: String, queue: String, args: Json, now_ms: i64) -> Self {
+    pub fn new(id: JobId, job_type: String, queue: String, args: Json, now_ms: i64) -> Self {
         Self {
             id,
             job_type,

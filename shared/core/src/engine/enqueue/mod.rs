@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use futures::future::{join, try_join};
 
 use super::Engine;
-use super::enqueue::unique::busy;
 use super::job::effects::Redelivery;
 use crate::observe::{metrics, trace};
 use crate::store::Put;
@@ -21,6 +20,7 @@ use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::job::{Job, NewJob, State, parse_enqueue};
 use ojs_model::json::Fields;
 use ojs_model::message::JobRef;
+use unique::busy;
 
 /// The answer to an enqueue.
 #[derive(Debug, Clone)]

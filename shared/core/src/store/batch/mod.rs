@@ -4,7 +4,6 @@ pub(super) mod attributes;
 
 use std::time::Duration;
 
-use self::attributes as batch;
 use super::dynamo::attributes::{Attribute, Item, PK, get_n, n, s, take_s};
 use super::dynamo::delete_item::DeleteItem;
 use super::dynamo::put_item::PutItem;
@@ -13,8 +12,9 @@ use super::dynamo::unconditional::NewPut;
 use super::dynamo::update_item::UpdateItem;
 use super::dynamo::written::Written;
 use super::idempotency::Ticket;
-use super::job::unique::{JobWrite, Take};
+use super::lock::{JobWrite, Take};
 use super::{Store, keys};
+use attributes as batch;
 use ojs_model::batch::{Batch, BatchState};
 use ojs_model::bulk::Answer;
 use ojs_model::error::{Error, ErrorCode, Result};

@@ -1,6 +1,6 @@
 use super::attributes as cron;
 use crate::store::dynamo::attributes::{SK, get_n, take_s};
-use crate::store::job::due::Place;
+use crate::store::index::due::Place;
 use crate::store::{Store, keys};
 use ojs_model::cron::job_id;
 use ojs_model::error::Result;

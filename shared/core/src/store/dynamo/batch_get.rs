@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use super::attributes::Item;
 use crate::aws::{Service, service_error};
-use crate::store::job::item::job_of;
+use crate::store::job::read::job_of;
 use crate::store::{Store, keys};
 use ojs_model::error::{Error, ErrorCode, Result};
 use ojs_model::ids::JobId;

@@ -5,13 +5,13 @@ pub(super) mod attributes;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
-use self::attributes as idempotency;
 use super::dynamo::attributes::{Attribute, Item, get_n, get_u64, n, s, take_s};
 use super::dynamo::expression::{Condition, item_is_absent};
 use super::dynamo::put_item::PutItem;
 use super::dynamo::update_item::UpdateItem;
 use super::dynamo::written::Written;
 use super::{Store, keys};
+use attributes as idempotency;
 use ojs_model::bulk::{Answer, IdempotencyKey, Operation, Outcome};
 use ojs_model::error::{Error, Result};
 

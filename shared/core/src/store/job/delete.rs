@@ -1,5 +1,5 @@
 use super::attributes as job;
-use super::item::job_of;
+use super::read::job_of;
 use crate::store::dynamo::attributes::Attribute;
 use crate::store::dynamo::delete_item::DeleteItem;
 use crate::store::dynamo::expression::{Condition, all};

@@ -1,5 +1,5 @@
 use super::attributes as job;
-use super::item::job_of;
+use super::read::job_of;
 use crate::aws::{Service, service_error};
 use crate::store::dynamo::attributes::get_n;
 use crate::store::{Store, keys};

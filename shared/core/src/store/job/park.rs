@@ -1,11 +1,11 @@
 //! Jobs that are parked under a rate limit: a partition of the due index each limit, by when their messages may be sent.
 
 use super::attributes as job;
-use super::due::entry;
 use crate::store::dynamo::attributes::{PK, get_n, get_s, take_s};
 use crate::store::dynamo::query::Query;
 use crate::store::dynamo::update_item::UpdateItem;
 use crate::store::dynamo::written::Written;
+use crate::store::index::due::entry;
 use crate::store::{DueEntry, Store, keys, table};
 use ojs_model::error::Result;
 

@@ -1,6 +1,6 @@
 use super::attributes as job;
 use super::condition::revision_is;
-use super::item::job_of;
+use super::read::job_of;
 use crate::store::dynamo::delete_item::DeleteItem;
 use crate::store::dynamo::expression::item_is_absent;
 use crate::store::dynamo::put_item::PutItem;

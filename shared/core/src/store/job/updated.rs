@@ -1,4 +1,4 @@
-use super::item::job_of;
+use super::read::job_of;
 use crate::store::dynamo::written::{WriteFailure, Written, answered};
 use ojs_model::error::Result;
 use ojs_model::job::Job;

@@ -2,11 +2,11 @@ pub(super) mod attributes;
 
 use std::collections::HashMap;
 
-use self::attributes as worker;
 use super::dynamo::attributes::{Item, PK, get_n, take_s};
 use super::dynamo::update_item::UpdateItem;
 use super::dynamo::written::Written;
 use super::{Store, keys};
+use attributes as worker;
 use ojs_model::error::Result;
 
 /// How long a silent worker is remembered, s.

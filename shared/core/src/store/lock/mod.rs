@@ -1,17 +1,19 @@
 //! The locks of unique jobs.
 
+pub(super) mod attributes;
+
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-use super::condition::revision_is;
-use super::item::job_of;
-use super::lock_attributes as lock;
-use crate::store::dynamo::attributes::{Attribute, Item, PK, get_n, get_u64, has, n, s, take_s};
-use crate::store::dynamo::delete_item::DeleteItem;
-use crate::store::dynamo::expression::{Condition, any, item_is_absent};
-use crate::store::dynamo::put_item::PutItem;
-use crate::store::dynamo::transact::{Reason, Transacted};
-use crate::store::dynamo::update_item::UpdateItem;
-use crate::store::{Store, keys};
+use super::dynamo::attributes::{Attribute, Item, PK, get_n, get_u64, has, n, s, take_s};
+use super::dynamo::delete_item::DeleteItem;
+use super::dynamo::expression::{Condition, any, item_is_absent};
+use super::dynamo::put_item::PutItem;
+use super::dynamo::transact::{Reason, Transacted};
+use super::dynamo::update_item::UpdateItem;
+use super::job::condition::revision_is;
+use super::job::read::job_of;
+use super::{Store, keys};
+use attributes as lock;
 use ojs_model::error::{Error, Result};
 use ojs_model::ids::JobId;
 use ojs_model::job::Job;

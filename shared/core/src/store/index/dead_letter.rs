@@ -1,8 +1,8 @@
 use futures::future::try_join_all;
 
-use super::attributes as job;
 use crate::store::dynamo::attributes::take_s;
 use crate::store::dynamo::query::Query;
+use crate::store::job::attributes as job;
 use crate::store::{Store, keys, table};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;

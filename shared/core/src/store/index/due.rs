@@ -1,7 +1,7 @@
-use super::attributes as job;
 use crate::store::dynamo::attributes::{Item, PK, get_n, take_s};
 use crate::store::dynamo::query::Query;
 use crate::store::dynamo::update_item::UpdateItem;
+use crate::store::job::attributes as job;
 use crate::store::{Store, keys, table};
 use ojs_model::error::Result;
 use ojs_model::ids::JobId;
