@@ -70,6 +70,8 @@ pub(crate) async fn run(args: Args, mode: Mode, seed: u64) -> Outcome<Report> {
     drain::everything_ends(&stage, mode.name(), &promised, patience).await?;
     let short_of_slots = probe::short_of_slots(&http).await;
     let items = drain::everything_ends(&stage, mode.name(), &promised, patience).await?;
+    // Before the world is read: to read a job that has waited long sends its message again.
+    let messages = stage.aws.sqs.message_count();
     done.store(true, std::sync::atomic::Ordering::Relaxed);
     workers.join_all().await;
     ticking.abort();
@@ -79,7 +81,7 @@ pub(crate) async fn run(args: Args, mode: Mode, seed: u64) -> Outcome<Report> {
     calls.extend(history.take());
     calls.sort_by_key(|call| call.sent_ms);
     world.ghosts = ghosts(&world.items, &promised);
-    (world.calls, world.short_of_slots, world.messages) = (calls, short_of_slots, stage.aws.sqs.message_count());
+    (world.calls, world.short_of_slots, world.messages) = (calls, short_of_slots, messages);
     drop(api);
     let violations = check::all(&world);
     let report = Report::new(mode, seed, &world, &counts, violations);

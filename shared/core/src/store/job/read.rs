@@ -76,7 +76,7 @@ impl JobItem {
         self.text(attribute).map(raw).transpose()
     }
 
-    fn from_json<T: DeserializeOwned>(&mut self, attribute: Attribute) -> Result<Option<T>> {
+    fn json_as<T: DeserializeOwned>(&mut self, attribute: Attribute) -> Result<Option<T>> {
         self.parsed(attribute, |text| serde_json::from_str(text).ok())
     }
 
@@ -163,19 +163,19 @@ impl JobItem {
     fn history(&mut self, read: &mut Job) -> Result<()> {
         read.attempt = self.count(job::ATTEMPT);
         read.requeues = self.count(job::REQUEUES);
-        read.errors = self.from_json(job::ERRORS)?.unwrap_or_default();
+        read.errors = self.json_as(job::ERRORS)?.unwrap_or_default();
         read.past_errors = self.count(job::PAST_ERRORS);
         read.retry_delay_ms = self.number(job::RETRY_DELAY);
-        read.lapsed = self.from_json(job::LAPSED)?.unwrap_or_default();
+        read.lapsed = self.json_as(job::LAPSED)?.unwrap_or_default();
         read.result = self.json(job::RESULT)?;
         read.previous_state = self.text(job::PREVIOUS_STATE).and_then(|state| State::parse(&state));
         Ok(())
     }
 
     fn relations(&mut self, read: &mut Job) -> Result<()> {
-        read.cron = self.from_json(job::CRON)?;
+        read.cron = self.json_as(job::CRON)?;
         read.member_of = self.parsed(job::MEMBER_OF, MemberOf::parse)?;
-        read.parents = self.from_json(job::PARENTS)?;
+        read.parents = self.json_as(job::PARENTS)?;
         read.keeps_result = keep_of(self.number(job::KEEPS_RESULT));
         read.batch = self.parsed(job::BATCH, JobId::parse)?;
         read.waits_for = self.parsed(job::WAITS_FOR, JobId::parse)?;
