@@ -10,9 +10,14 @@ use crate::table::Item;
 /// Types of jobs that are enqueued one by one. Batches, workflows and cron jobs are finished by ticks.
 const SINGLE: &[&str] = &["soak.plain", "soak.scheduled", "soak.limited", "soak.watched", "soak.unique"];
 
-/// Ids of such jobs among the items of the table.
+/// Ids of such jobs among the items of the table, and of those that a killed tick or a late write has left of an aborted
+/// batch: no request sees them, and a tick deletes them with the batch's mark after an hour.
 pub(crate) fn ghosts(items: &[Item], promised: &HashSet<String>) -> HashSet<String> {
-    let ids = items.iter().filter(|item| is_ghost(item)).filter_map(Item::job_id);
+    let aborted =
+        items.iter().filter(|item| item.state() == "aborted").filter_map(|item| item.pk().strip_prefix("BATCH#"));
+    let aborted: HashSet<&str> = aborted.collect();
+    let of_aborted = |item: &&Item| item.text("bt").is_some_and(|batch| aborted.contains(batch));
+    let ids = items.iter().filter(|item| is_ghost(item) || of_aborted(item)).filter_map(Item::job_id);
     ids.filter(|id| !promised.contains(*id)).map(str::to_owned).collect()
 }
 
@@ -45,9 +50,25 @@ mod tests {
         };
         let mut ran = job("ran", "available");
         ran.0.insert("n".to_owned(), json!({"N": "1"}));
-        let items = [job("a", "available"), job("promised", "available"), job("active", "active"), ran];
+        let of_batch = |id: &str, batch: &str| {
+            let mut job = job(id, "available");
+            job.0.insert("ty".to_owned(), json!({"S": "soak.batch"}));
+            job.0.insert("bt".to_owned(), json!({"S": batch}));
+            job
+        };
+        let batch = |id: &str, state: &str| item(json!({"pk": {"S": format!("BATCH#{id}")}, "s": {"S": state}}));
+        let items = [
+            job("a", "available"),
+            job("promised", "available"),
+            job("active", "active"),
+            ran,
+            batch("gone", "aborted"),
+            batch("open", "open"),
+            of_batch("invisible", "gone"),
+            of_batch("undecided", "open"),
+        ];
         let found = ghosts(&items, &HashSet::from(["promised".to_owned()]));
-        assert_eq!(found, HashSet::from(["a".to_owned()]));
+        assert_eq!(found, HashSet::from(["a".to_owned(), "invisible".to_owned()]));
         assert!(belongs_to(&items[0], &found) && !belongs_to(&items[1], &found));
         assert!(belongs_to(&item(json!({"pk": {"S": "UNIQUE#x"}, "j": {"S": "a"}})), &found));
     }
